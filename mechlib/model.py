@@ -122,13 +122,20 @@ def _unknown(what: str, name: str, known: Iterable[str]) -> str:
     return f"no {what} {name!r} here" + (f"; near it: {', '.join(near)}" if near else "")
 
 
-def sinusoids(n_ctx: int, d_model: int) -> Float[Tensor, "position d_model"]:
+def sinusoids(
+    n_ctx: int, d_model: int, shortest: float = 2 * math.pi, ratio: float = 10_000.0
+) -> Float[Tensor, "position d_model"]:
     """Sines and cosines of geometrically spaced wavelengths (Vaswani et al. 2017, section 3.5).
 
     Scaled so that a row has length about 1, as the embedding's rows have at the start.
+
+    shortest: wavelength of the fastest wave, in tokens. At 2, the least that tells neighbours
+        apart in full, "one back" and "two back" differ the most.
+    ratio: of the longest wavelength (not itself reached) to the shortest.
     """
     position = torch.arange(n_ctx)[:, None]
-    rates = torch.exp(torch.arange(0, d_model, 2) * (-math.log(10_000.0) / d_model))
+    rates = torch.exp(torch.arange(0, d_model, 2) * (-math.log(ratio) / d_model))
+    rates = rates * (2 * math.pi / shortest)
     table = torch.zeros(n_ctx, d_model)
     table[:, 0::2] = torch.sin(position * rates)
     table[:, 1::2] = torch.cos(position * rates[: d_model // 2])

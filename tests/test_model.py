@@ -233,6 +233,14 @@ def test_sinusoids_have_unit_rows_and_turn_at_known_rates():
     assert float(table[3, 1] * math.sqrt(8)) == pytest.approx(math.cos(3))
 
 
+def test_sinusoids_from_waves_of_two_tokens_tell_neighbours_apart():
+    fine, coarse = sinusoids(64, 32, shortest=2.0, ratio=64.0), sinusoids(64, 32)
+    torch.testing.assert_close(fine[:, 1] * math.sqrt(16), (-1.0) ** torch.arange(64))
+    torch.testing.assert_close(fine.norm(dim=1), torch.ones(64))
+    neighbours = [(table[1:] * table[:-1]).sum(1).mean() for table in (fine, coarse)]
+    assert neighbours[0] < neighbours[1] - 0.1
+
+
 def test_autocast_and_integer_types(tokens):
     model = Transformer(SMALL)
     assert torch.equal(model(tokens.int()), model(tokens))

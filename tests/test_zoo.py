@@ -71,6 +71,19 @@ def test_what_stands_beside_the_weights(small_zoo):
         assert about["digests"][kind] == hashlib.sha256(content).hexdigest()
 
 
+def test_settings_are_those_of_the_recipe_and_not_of_its_class(small_zoo):
+    assert small_zoo.find("tiny-wrong").settings()["bound"] == -1.0
+    assert small_zoo.find("tiny").settings()["bound"] == 100.0
+    assert small_zoo.find("tiny-s5").settings()["store"] == "measures"
+
+
+@pytest.mark.parametrize("name", zoo.stored())
+def test_a_stored_model_was_made_by_the_recipe_as_it_stands(name):
+    about = zoo.info(name)
+    assert about["settings"] == zoo.find(name).settings()
+    assert about["seed"] == zoo.find(name).seed
+
+
 def test_the_same_recipe_gives_the_same_file(small_zoo):
     trained(small_zoo)
     first = files(small_zoo.WEIGHTS)["tiny.safetensors"]

@@ -67,7 +67,7 @@ class Recipe:
     def settings(self) -> dict:
         """The recipe's plain attributes, for the record beside the weights."""
         plain = {}
-        for owner in reversed([*type(self).__mro__, self]):
+        for owner in (*reversed(type(self).__mro__), self):  # the recipe's own come last
             for key, value in vars(owner).items():
                 if not key.startswith("_") and isinstance(value, (int, float, str, tuple, list)):
                     plain[key] = list(value) if isinstance(value, tuple) else value

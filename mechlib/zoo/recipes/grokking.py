@@ -42,7 +42,7 @@ class Grokking(Recipe):
     d_model = 128
     n_heads = 4
     d_mlp = 512
-    steps = 15_000
+    steps = 22_000
     weight_decay = 1.0
     lr = 1e-3
     matmul = "bfloat16"  # of the three large products; sums inside them are float32
@@ -63,9 +63,16 @@ class Grokking(Recipe):
         return modular.loss(model, *batch, kind)
 
     def run(self, model: nn.Module, *, device: Any, progress: bool, checkpoint: Path | None) -> Run:
+        run = self.optimise(model, device=device, progress=progress, checkpoint=checkpoint)
+        return measured(run, self.task(), list(self.snapshots_at))
+
+    def optimise(
+        self, model: nn.Module, *, device: Any, progress: bool, checkpoint: Path | None
+    ) -> Run:
+        """The training alone, before anything is measured."""
         task = self.task()
         batch = (task.train_pairs, task.train_answers)
-        run = train(
+        return train(
             model,
             lambda step: batch,
             steps=self.steps,
@@ -79,7 +86,6 @@ class Grokking(Recipe):
             checkpoint=checkpoint,
             checkpoint_every=5_000,
         )
-        return measured(run, task, list(self.snapshots_at))
 
     def check(self, model: nn.Module | None, history: History) -> None:
         claim(
@@ -121,7 +127,7 @@ def progress_step(history: History, name: str, above: float) -> int:
 
 
 # The first seed keeps snapshots: closer together where much happens.
-SNAPSHOTS_113 = (0, 100, 200, 300, 500, 1000, *range(2000, 15_001, 1000))
+SNAPSHOTS_113 = (0, 100, 200, 500, 1000, *range(2000, 13_001, 1000), 15_000, 22_000)
 
 recipe(
     "grokking-113",

@@ -187,7 +187,7 @@ class ClampedRepeats(RepeatedBlocks):
         seeds=range(3), snapshot_steps=SNAPSHOTS)  # fmt: skip
 class InContextMarkov(Planted):
     n_symbols = 3
-    n_heads = 1
+    n_heads = 2  # one head ends 0.028 nats from the bigram oracle, two at 0.011
     n_ctx = 100
     steps = 3000
 
@@ -216,7 +216,7 @@ class InContextMarkov(Planted):
     def check(self, model: Transformer | None, history: History) -> None:
         apart = history.values("on/KL from bigram")
         claim(
-            "It predicts nearly as the Bayes-optimal bigram oracle", apart[-1], "<", 0.04,
+            "It predicts nearly as the Bayes-optimal bigram oracle", apart[-1], "<", 0.02,
             control=apart[0], unit="nats",
         )  # fmt: skip
 
