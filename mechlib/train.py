@@ -168,6 +168,13 @@ def rate(step: int, steps: int, warmup: int, schedule: str | Callable[[int], flo
     return 1.0
 
 
+def warm_up_and_fall(step: int, steps: int, warmup: int, fall_from: int) -> float:
+    """A factor for `train`'s schedule: a linear warm-up, constant, and from the step `fall_from`
+    linearly down, to a tenth at the least."""
+    left = (steps - step) / (steps - fall_from)
+    return min(1.0, (step + 1) / warmup, max(0.1, left))
+
+
 def train(
     model: nn.Module,
     batch_at: Callable[[int], Any],

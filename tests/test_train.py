@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from mechlib.train import History, next_token_loss, rate, tensors_digest, train
+from mechlib.train import (
+    History,
+    next_token_loss,
+    rate,
+    tensors_digest,
+    train,
+    warm_up_and_fall,
+)
 
 VOCAB, WIDTH, BATCH, LENGTH = 11, 7, 5, 4
 
@@ -283,6 +290,14 @@ class Averaged:
 
     def load_state_dict(self, memory):
         self.memory = dict(memory)
+
+
+def test_warm_up_and_fall():
+    factors = [warm_up_and_fall(step, 100, warmup=10, fall_from=80) for step in range(101)]
+    assert factors[0] == 0.1
+    assert factors[9:81] == [1.0] * 72
+    assert factors[90] == 0.5
+    assert factors[-1] == 0.1
 
 
 def test_other_optimizers_and_hooks_resume_too(tmp_path):

@@ -45,7 +45,7 @@ from mechlib.claims import claim
 from mechlib.heads import induction_score, previous_token_score, repeat_score
 from mechlib.model import Config, Transformer, sinusoids
 from mechlib.tokens import Batches, code_tokens
-from mechlib.train import History, Run, train
+from mechlib.train import History, Run, train, warm_up_and_fall
 from mechlib.zoo.recipes import Recipe, recipe
 
 HALF = 128  # length of a repeated segment
@@ -84,6 +84,11 @@ def patterns_of(
 def by_head(name: str, layer: int, scores: Float[Tensor, " head"]) -> dict[str, float]:
     """One measure for each head of a layer: "name/L.H"."""
     return {f"{name}/{layer}.{head}": float(score) for head, score in enumerate(scores)}
+
+
+def best_at_end(history: History, what: str) -> float:
+    """The highest final value of a measure over the heads whose name begins so: "prefix/1."."""
+    return max(history.last(n) for n in history.names() if n.startswith(f"on/{what}"))
 
 
 class Code(Recipe):
@@ -126,7 +131,7 @@ class Code(Recipe):
         )
         model = Transformer(config, seed=self.seed)
         if self.positions == "stream":
-            waves = sinusoids(256, self.d_model, self.shortest_wave, self.waves_ratio)
+            waves = sinusoids(config.n_ctx, self.d_model, self.shortest_wave, self.waves_ratio)
             model.W_pos.data = self.position_length * waves
         return model
 
@@ -142,8 +147,7 @@ class Code(Recipe):
         )  # fmt: skip
 
     def rate(self, step: int) -> float:
-        left = (self.steps - step) / (self.steps - self.decay_from)
-        return min(1.0, (step + 1) / 100, max(0.1, left))
+        return warm_up_and_fall(step, self.steps, warmup=100, fall_from=self.decay_from)
 
     def measure(self, model: Transformer) -> dict[str, float]:
         device = model.W_E.device
@@ -166,8 +170,8 @@ class Code(Recipe):
         claim("It predicts held-out code", losses[-1], "<", 4.0, control=losses[0], unit="nats")
         if self.n_layers == 1 and not self.smeared_keys:
             claim("One layer hardly gains from a repetition", gains[-1], "<", 0.1, unit="nats")
-            prefix = [history.last(n) for n in history.names() if n.startswith("on/prefix/")]
-            claim("No head of it looks at the place in the first copy", max(prefix), "<", 0.05)
+            prefix = best_at_end(history, "prefix/")
+            claim("No head of it looks at the place in the first copy", prefix, "<", 0.05)
             return
         twice = repeated_segments(self.tokenizer, 32)
         best, control = (
@@ -202,15 +206,13 @@ class TooLate(Code):
     none at the end, since nothing in the first layer looks one back."""
 
     def check(self, model: Transformer | None, history: History) -> None:
-        def best(what: str) -> float:
-            return max(history.last(n) for n in history.names() if n.startswith(f"on/{what}"))
-
+        first, second = (best_at_end(history, f"previous/{layer}.") for layer in (0, 1))
         claim(
-            "Its best previous-token head is in the second layer",
-            best("previous/1."), ">", 0.3, control=best("previous/0."),
-        )  # fmt: skip
-        claim("It hardly gains from a repetition", best("copy gain"), "<", 0.1, unit="nats")
-        claim("No head looks at the place in the first copy", best("prefix/"), "<", 0.05)
+            "Its best previous-token head is in the second layer", second, ">", 0.3, control=first
+        )
+        gain, prefix = history.last("on/copy gain"), best_at_end(history, "prefix/")
+        claim("It hardly gains from a repetition", gain, "<", 0.1, unit="nats")
+        claim("No head looks at the place in the first copy", prefix, "<", 0.05)
 
 
 recipe("one-layer-code", "One attention-only layer on code", n_layers=1, **SHORTER)(Code)

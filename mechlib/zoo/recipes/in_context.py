@@ -25,7 +25,7 @@ from mechlib.heads import prefix_matching_score, previous_token_score, repeated_
 from mechlib.interventions import FreezePattern
 from mechlib.model import Config, Transformer
 from mechlib.tokens import Draws
-from mechlib.train import History, Run, next_token_loss, train
+from mechlib.train import History, Run, next_token_loss, train, warm_up_and_fall
 from mechlib.zoo.recipes import Recipe, recipe
 from mechlib.zoo.recipes.code import by_head, patterns_of
 
@@ -92,7 +92,7 @@ class Planted(Recipe):
 
     def rate(self, step: int) -> float:
         """Warm-up, constant, and over the last quarter down to a tenth."""
-        return min(1.0, (step + 1) / 50, max(0.1, 4 * (self.steps - step) / self.steps))
+        return warm_up_and_fall(step, self.steps, warmup=50, fall_from=self.steps * 3 // 4)
 
 
 SNAPSHOTS = (0, 100, 200, 250, 300, 350, 400, 450, 500, 550, 600, 700, 800, 1000, 1200, 1400, 1700,

@@ -13,7 +13,7 @@ from mechlib.claims import claim
 from mechlib.grammars import Repeats
 from mechlib.model import Config, Transformer
 from mechlib.tokens import seed_of
-from mechlib.train import History, Run, train
+from mechlib.train import History, Run, train, warm_up_and_fall
 from mechlib.zoo.recipes import Recipe, recipe
 
 
@@ -50,7 +50,7 @@ class OneLayerOverLengths(Recipe):
         for n in self.lengths:
             run = train(
                 self.model(n), lambda step, n=n: self.sequences(n, self.batch, step),
-                steps=self.steps, lr=self.lr, weight_decay=0.01, warmup=50, schedule=self.rate,
+                steps=self.steps, lr=self.lr, weight_decay=0.01, schedule=self.rate,
                 measures={"on": lambda model, n=n: self.measure(model, n)}, measure_every=300,
                 device=device, progress=progress,
             )  # fmt: skip
@@ -61,7 +61,7 @@ class OneLayerOverLengths(Recipe):
 
     def rate(self, step: int) -> float:
         """Warm-up, constant, and over the last quarter down to a tenth."""
-        return min(1.0, (step + 1) / 50, max(0.1, 4 * (self.steps - step) / self.steps))
+        return warm_up_and_fall(step, self.steps, warmup=50, fall_from=self.steps * 3 // 4)
 
     def measure(self, model: Transformer, n: int) -> dict[str, float]:
         """On 256 sequences that no training step draws."""
