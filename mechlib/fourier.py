@@ -16,7 +16,7 @@ appendix. Chapters 13 to 15.
 import math
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 # --- one variable ----------------------------------------------------------------------------
@@ -231,6 +231,26 @@ def best_frequency(
     """
     best, k = frequency_shares(grid, terms).max(0)
     return torch.where(best > 0, (k + 1).to(best), 0.0), best
+
+
+def of_one_frequency(
+    grid: Float[Tensor, "a b unit"],
+    frequency: Float[Tensor, "one_a_unit"] | Int[Tensor, "one_a_unit"],
+) -> Float[Tensor, "a b unit"]:
+    """Each unit replaced by the nearest polynomial of degree 2 in the waves of its own frequency:
+    its mean and its eight terms (see `terms_of`). Frequency 0 leaves the mean alone.
+
+    frequency: one for each unit, as `best_frequency` gives them.
+    """
+    if frequency.shape != grid.shape[2:]:
+        raise ValueError(
+            f"frequency: one for each of {grid.shape[2]} units, got {tuple(frequency.shape)}"
+        )
+    out = grid.mean((0, 1)).expand_as(grid).clone()
+    for k in sorted({int(k) for k in frequency} - {0}):
+        units = frequency == k
+        out[:, :, units] += project(grid[:, :, units], terms_of(grid.shape[0], [k], "all"))
+    return out
 
 
 def _check_frequencies(frequencies: list[int], largest: int) -> None:

@@ -120,7 +120,37 @@ def test_evidence_is_absent_in_an_untrained_model():
     assert got["loss without keys"] == pytest.approx(math.log(23), abs=0.5)
 
 
+def test_replacing_neurons_by_what_they_are_changes_nothing():
+    model, task = hand_made_mlp(k=3), modular.Task(P, fraction=0.5)
+    neurons, W_L = modular.all_neurons(model, P), clock.neuron_logit_map(model)
+    # ReLU(cos u + cos v) is not a polynomial: its best frequency holds 60 to 100 % of it
+    got = clock.replacements(model, task, above=0.0)
+    assert got["whole"] == pytest.approx(clock.evidence(model, task)["loss"])
+    assert got["good by polynomials"] == got["all by polynomials"]
+    assert got["others at their means"] == got["whole"]
+    # W_L reads cos and sin of one frequency and nothing else
+    assert got["along W_L"] == pytest.approx(got["whole"])
+    for nothing in ("off W_L", "good at their means", "all by other polynomials"):
+        assert got[nothing] == pytest.approx(math.log(P), abs=1e-6), nothing
+    assert got["all by polynomials"] < 0.5 * math.log(P)
+    assert clock.written(neurons, 2 * W_L) == pytest.approx(4 * clock.written(neurons, W_L))
+
+
+def test_replacements_of_an_untrained_transformer():
+    model, task = a_transformer(), modular.Task(P, fraction=0.5)
+    got = clock.replacements(model, task, above=1.0)
+    assert got["good by polynomials"] == pytest.approx(got["whole"])
+    assert got["good at their means"] == pytest.approx(got["whole"])
+    logits = modular.all_logits(model, P)
+    neurons, W_L = modular.all_neurons(model, P), clock.neuron_logit_map(model)
+    flat = logits + (neurons.mean((0, 1)) - neurons) @ W_L
+    want = modular.score(flat[task.test_pairs[:, 0], task.test_pairs[:, 1]], task.test_answers)[0]
+    assert got["others at their means"] == pytest.approx(want)
+
+
 def test_bad_arguments_are_named():
+    with pytest.raises(ValueError, match="task"):
+        clock.replacements(modular.EmbeddingMLP(7, 3, 5), modular.Task(11))
     with pytest.raises(TypeError, match="model"):
         clock.modulus(torch.nn.Linear(2, 3))
     with pytest.raises(ValueError, match="task"):

@@ -136,6 +136,20 @@ def test_variance_explained_of_a_known_mixture():
     assert share[1] == 0
 
 
+def test_one_frequency_alone_is_the_mean_and_its_terms():
+    P, k = 11, 3
+    grid = random(P, P, 2)
+    got = fourier.of_one_frequency(grid, torch.tensor([k, 0]))
+    assert torch.allclose(got[:, :, 1], grid[:, :, 1].mean())
+    part = got - got.mean((0, 1))
+    share = part[:, :, 0].square().sum() / (grid - grid.mean((0, 1)))[:, :, 0].square().sum()
+    assert float(share) == pytest.approx(float(fourier.frequency_shares(grid)[k - 1, 0]))
+    again = fourier.of_one_frequency(got, torch.tensor([k, 0]))
+    assert torch.allclose(again, got)
+    with pytest.raises(ValueError, match="frequency"):
+        fourier.of_one_frequency(grid, torch.tensor([1, 2, 3]))
+
+
 @pytest.mark.parametrize("P", [0, 1, 2.0, True])
 def test_basis_refuses_what_is_no_modulus(P):
     with pytest.raises((ValueError, TypeError)):

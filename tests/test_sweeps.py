@@ -35,7 +35,7 @@ def test_batched_logits_are_each_models_own():
 @pytest.mark.parametrize("optimizer", ["adamw"])
 def test_a_chunk_trains_each_model_as_torch_would_alone(optimizer):
     chunk = cells(fraction=0.6)
-    rows, weights = sweeps.train_together(chunk, measure_every=5, device="cpu", evidence=False)
+    rows, weights = sweeps.train_together(chunk, device="cpu", evidence=False)
     for i, cell in enumerate(chunk):
         model, task = cell.build(), cell.task()
         opt = torch.optim.AdamW(
@@ -123,11 +123,38 @@ def test_chunks_never_mix_what_must_be_shared():
         sweeps.train_together(mixed)
 
 
+def test_a_chunk_holds_models_with_as_much_data():
+    shares = (0.3, 0.8, 0.5, 0.3)
+    group = [Cell(**{**SMALL, "fraction": f, "seed": i}) for i, f in enumerate(shares)]
+    chunks = sweeps.chunked(group, 2)
+    assert [[c.fraction for c in chunk] for chunk in chunks] == [[0.3, 0.3], [0.5, 0.8]]
+
+
+def test_the_start_scales_every_weight():
+    plain, scaled = (Cell(**SMALL, start=start).build() for start in (1.0, 0.5))
+    for name, w in plain.state_dict().items():
+        assert torch.equal(scaled.state_dict()[name], 0.5 * w)
+    row = sweeps.train_together([Cell(**SMALL, start=0.5)], device="cpu", evidence=False)[0][0]
+    assert row["norm_start"] == pytest.approx(
+        0.25 * sum(float(w.square().sum()) for w in plain.state_dict().values()), rel=1e-5
+    )
+
+
+def test_steps_are_counted_in_measurements():
+    fine, coarse = (Cell(**{**SMALL, "steps": 300, "lr": 1e-2}, measure_every=n) for n in (10, 100))
+    rows = [sweeps.train_together([c], device="cpu", evidence=False)[0][0] for c in (fine, coarse)]
+    assert rows[0]["memorised"] % 10 == 0
+    assert rows[0]["memorised"] <= rows[1]["memorised"] < rows[0]["memorised"] + 100
+    assert rows[1]["memorised"] % 100 == 0
+
+
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
         ({"optimizer": "sgd"}, "optimizer"),
         ({"steps": 0}, "steps"),
+        ({"start": 0.0}, "start"),
+        ({"measure_every": 0}, "measure_every"),
         ({"weight_decay": -1.0}, "weight_decay"),
         ({"fraction": 1.0}, "fraction"),
         ({"P": 1}, "P"),

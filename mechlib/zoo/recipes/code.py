@@ -64,12 +64,19 @@ def repeated_segments(tokenizer: str, n: int, half: int = HALF) -> Int[Tensor, "
     return torch.cat([segments, segments], dim=1)
 
 
-def copy_gain(losses: Float[Tensor, "n pos"], half: int = HALF) -> float:
-    """Nats by which the second copy is easier; its first token, which no copy predicts, left out.
+def copy_losses(losses: Float[Tensor, "n pos"], half: int = HALF) -> tuple[float, float]:
+    """Mean loss on the first copy and on the second; its first token, which no copy predicts, is
+    in neither.
 
     losses: of tokens 1, 2, ... of segments of length `half`, each followed by itself.
     """
-    return float(losses[:, : half - 1].mean() - losses[:, half:].mean())
+    return float(losses[:, : half - 1].mean()), float(losses[:, half:].mean())
+
+
+def copy_gain(losses: Float[Tensor, "n pos"], half: int = HALF) -> float:
+    """Nats by which the second copy is easier than the first."""
+    first, second = copy_losses(losses, half)
+    return first - second
 
 
 def patterns_of(

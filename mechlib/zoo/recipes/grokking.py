@@ -4,6 +4,7 @@ The measures of progress need the key frequencies, which only the finished model
 are kept every `measure_every` steps, measured once training is over, and all but a few dropped.
 """
 
+import math
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -184,6 +185,44 @@ recipe(
     "grokking-59-bfloat16", "grokking-59 with its large products in bfloat16", seeds=range(3),
     **SMALL,
 )(Grokking)  # fmt: skip
+
+
+class InFloat32(Grokking):
+    """All of it in float32, for comparison: the evidence at the end, and no weights."""
+
+    matmul = "float32"
+    store = "measures"
+
+    def run(self, model: nn.Module, *, device: Any, progress: bool, checkpoint: Path | None) -> Run:
+        run = super().run(model, device=device, progress=progress, checkpoint=checkpoint)
+        found = clock.evidence(run.model, self.task())
+        at_end = {
+            "W_E in keys": found["embedding share"],
+            "logits explained": found["logit variance"],
+            "neurons above 0.85": found["neurons above 0.85"] / found["neurons"],
+            "loss without keys": found["loss without keys"],
+            "loss without others": found["loss without others"],
+        }
+        run.history.record(self.steps, at_end)
+        return run
+
+    def check(self, model: nn.Module | None, history: History) -> None:
+        super().check(model, history)
+        for name in ("W_E in keys", "logits explained"):
+            claim(name, history.last(name), ">=", 0.8)
+        claim(
+            "Loss without the key frequencies, above chance",
+            history.last("loss without keys"), ">", math.log(self.P),
+            control=history.last("loss without others"), unit="nats",
+        )  # fmt: skip
+
+
+recipe(
+    "grokking-113-float32",
+    "grokking-113 with all products in float32: measures and evidence, no weights",
+    seeds=range(3),
+    store_others="measures",
+)(InFloat32)
 
 
 class WithoutAttention(Grokking):
