@@ -1,9 +1,10 @@
 """How long from random weights to 99.9 % of the unseen sums, P = 113?
 
-Repeats a stored run of the zoo, with the recipe's own settings, up to the step at which its record
-first passes 99.9 % test accuracy, and times it. The accuracy at the end is measured afresh.
+Repeats stored runs of the zoo, each with its recipe's own settings, up to the step at which its
+record first passes 99.9 % test accuracy, and times them. The accuracy at the end is measured
+afresh. "grokking-113-..." is the paper's learning rate, "grokking-113-fast-..." three times that.
 
-    python -m benchmarks.grokking_run [--seed 1] [--threads 2]
+    python -m benchmarks.grokking_run [NAME ...] [--threads 2]
 """
 
 import argparse
@@ -16,14 +17,7 @@ import torch
 from mechlib import modular, progress, zoo
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--seed", type=int, default=1, choices=range(6))
-    parser.add_argument("--threads", type=int, default=2)
-    chosen = parser.parse_args()
-    torch.set_num_threads(chosen.threads)
-
-    name = "grokking-113" + (f"-s{chosen.seed}" if chosen.seed else "")
+def run(name: str, threads: int) -> None:
     recipe, history = zoo.find(name), zoo.history(name)
     reached = history.steps("test accuracy"), history.values("test accuracy")
     recipe.steps = progress.first_step(*reached, above=0.999)
@@ -40,7 +34,20 @@ def main() -> None:
     each = 1e3 * seconds / recipe.steps
     print(f"{name}: {recipe.steps:,} steps in {seconds:.0f} s, {each:.1f} ms a step")
     print(f"at the end {accuracy:.4f} of {len(task.test):,} unseen pairs right")
-    print(f"{chosen.threads} threads, {os.cpu_count()} cores, {platform.machine()}")
+    print(f"{threads} threads, {os.cpu_count()} cores, {platform.machine()}")
+
+
+def main() -> None:
+    known = [name for name in zoo.stored() if name.startswith("grokking-113")]
+    parser = argparse.ArgumentParser()
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(known)}")
+    parser.add_argument("--threads", type=int, default=2)
+    chosen = parser.parse_args()
+    if unknown := set(chosen.names) - set(known):
+        parser.error(f"no stored run is called {', '.join(sorted(unknown))}; known: {known}")
+    torch.set_num_threads(chosen.threads)
+    for name in chosen.names or ["grokking-113-s1", "grokking-113-fast"]:
+        run(name, chosen.threads)
 
 
 if __name__ == "__main__":

@@ -278,6 +278,22 @@ def mixed_values(
     return z.flatten(1)
 
 
+def at_equals(
+    model: Transformer, pairs: Int[Tensor, "pair 2"]
+) -> tuple[Float[Tensor, "pair d_z"], Float[Tensor, "d_model"]]:
+    """z at `=` for every pair, heads side by side, and what the skip connection carries there,
+    which is the same for all. Raises as `fast_logits` does."""
+    P = check_model(model)
+    if pairs.device.type == "cpu" and not 0 <= int(pairs.min()) <= int(pairs.max()) < P:
+        raise ValueError(
+            f"pairs: this model adds numbers from 0 to {P - 1}, "
+            f"got {int(pairs.min())} to {int(pairs.max())}"
+        )
+    scores, values = head_tables(model)
+    z = mixed_values(scores, values, pairs + pairs.new_tensor([0, P]))
+    return z, model.W_E[P] + model.W_pos[2]
+
+
 def fast_logits(
     model: Transformer, pairs: Int[Tensor, "pair 2"], matmul_dtype: torch.dtype | None = None
 ) -> Float[Tensor, "pair d_vocab"]:
@@ -291,16 +307,8 @@ def fast_logits(
 
     Raises ValueError for a model of another architecture, or numbers outside 0 ... P-1.
     """
-    P = check_model(model)
-    if pairs.device.type == "cpu" and not 0 <= int(pairs.min()) <= int(pairs.max()) < P:
-        raise ValueError(
-            f"pairs: this model adds numbers from 0 to {P - 1}, "
-            f"got {int(pairs.min())} to {int(pairs.max())}"
-        )
+    z, stream = at_equals(model, pairs)
     attn, mlp, W_U = model.blocks[0].attn, model.blocks[0].mlp, model.W_U
-    scores, values = head_tables(model)
-    z = mixed_values(scores, values, pairs + pairs.new_tensor([0, P]))  # (pair, d_z)
-    stream = model.W_E[P] + model.W_pos[2]  # what the skip connection carries: the same for all
     W_O = attn.W_O.flatten(0, 1)  # (d_z, d_model)
     kind = matmul_dtype or z.dtype
     z = z.to(kind)
@@ -380,12 +388,12 @@ def all_neurons(
     numbers = torch.arange(P)
     pairs = torch.cartesian_prod(numbers, numbers)
     model = deepcopy(model).to(device="cpu", dtype=dtype)
-    if isinstance(model, Transformer):
-        post = model.trace(sequences(pairs, P), names=["blocks.0.mlp.hook_post"])
-        post = post["blocks.0.mlp.hook_post"][:, -1]
-    else:
-        post = model.hidden(pairs)
-    return post.reshape(P, P, -1)
+    if not isinstance(model, Transformer):
+        return model.hidden(pairs).reshape(P, P, -1)
+    z, stream = at_equals(model, pairs)
+    attn, mlp = model.blocks[0].attn, model.blocks[0].mlp
+    mid = stream + z @ attn.W_O.flatten(0, 1)
+    return F.relu(mid @ mlp.W_in + mlp.b_in).reshape(P, P, -1)
 
 
 @torch.no_grad()

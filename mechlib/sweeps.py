@@ -5,9 +5,9 @@
 
 Every weight gets a leading model axis, so a hundred small models cost one large matrix product
 where they would cost a hundred small ones. Cells with the same sizes, steps and optimiser train
-together; learning rate, weight decay, data and seed differ from model to model. Each chunk that is
-finished goes into one tidy table, a row for each model, and a sweep that was interrupted goes on
-where it stopped.
+together; learning rate, weight decay, start, data and seed differ from model to model. Each chunk
+that is finished goes into one tidy table, a row for each model, and a sweep that was interrupted
+goes on where it stopped.
 
 Chunks are independent, so they can be spread over a cluster by anything that offers Python's
 `concurrent.futures.Executor`: `sweep(..., executor=dask.distributed.Client(...).get_executor())`.

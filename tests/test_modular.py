@@ -279,6 +279,10 @@ def test_grids_put_a_in_rows_and_b_in_columns(kind):
     if kind == "mlp":
         out = neurons @ model.W_out.double() + model.b_out.double()
         assert torch.allclose(out, grid, atol=1e-6)
+    else:
+        tokens = modular.sequences(torch.tensor([[2, 5]]), P)
+        post = model.trace(tokens)["blocks.0.mlp.hook_post"][0, -1]
+        assert torch.allclose(neurons[2, 5], post.double(), atol=1e-5)
     assert next(model.parameters()).dtype == torch.float32  # the caller's model is left alone
 
 

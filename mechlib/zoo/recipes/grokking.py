@@ -187,10 +187,9 @@ recipe(
 )(Grokking)  # fmt: skip
 
 
-class InFloat32(Grokking):
-    """All of it in float32, for comparison: the evidence at the end, and no weights."""
+class EvidenceAlone(Grokking):
+    """For comparison: the evidence at the end, and no weights."""
 
-    matmul = "float32"
     store = "measures"
 
     def run(self, model: nn.Module, *, device: Any, progress: bool, checkpoint: Path | None) -> Run:
@@ -222,7 +221,16 @@ recipe(
     "grokking-113 with all products in float32: measures and evidence, no weights",
     seeds=range(3),
     store_others="measures",
-)(InFloat32)
+    matmul="float32",
+)(EvidenceAlone)
+recipe(
+    "grokking-113-fast",
+    "grokking-113 at three times the learning rate: measures and evidence, no weights",
+    seeds=range(6),
+    store_others="measures",
+    lr=3e-3,
+    steps=8_000,
+)(EvidenceAlone)
 
 
 class WithoutAttention(Grokking):
