@@ -199,6 +199,7 @@ class EvidenceAlone(Grokking):
             "W_E in keys": found["embedding share"],
             "logits explained": found["logit variance"],
             "neurons above 0.85": found["neurons above 0.85"] / found["neurons"],
+            "heads explained, least": min(found["head variance"]),
             "loss without keys": found["loss without keys"],
             "loss without others": found["loss without others"],
         }
@@ -230,6 +231,12 @@ recipe(
     store_others="measures",
     lr=3e-3,
     steps=8_000,
+)(EvidenceAlone)
+recipe(
+    "grokking-113-long",
+    "grokking-113 for the paper's 40,000 steps: measures and evidence, no weights",
+    steps=40_000,
+    measure_every=400,
 )(EvidenceAlone)
 
 
