@@ -18,10 +18,8 @@ from mechlib import modular, progress, zoo
 
 
 def run(name: str, threads: int) -> None:
-    recipe, history = zoo.find(name), zoo.history(name)
-    reached = history.steps("test accuracy"), history.values("test accuracy")
-    recipe.steps = progress.first_step(*reached, above=0.999)
-
+    recipe = zoo.find(name)
+    recipe.steps = progress.reached(zoo.history(name), "test accuracy", 0.999)
     task = recipe.task()
     start = time.perf_counter()
     model = recipe.optimise(recipe.build(), device="cpu", progress=False, checkpoint=None).model

@@ -23,7 +23,7 @@ from copy import deepcopy
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from mechlib import fourier, modular, progress
@@ -136,9 +136,7 @@ def evidence(model: nn.Module, task: modular.Task | None = None) -> dict[str, An
     x = torch.arange(P)
     answers, where = (x[:, None] + x[None, :]) % P, torch.ones(P, P, dtype=torch.bool)
     if task is not None:
-        if task.P != P:
-            raise ValueError(f"task: P is {task.P}, the model's is {P}")
-        answers, where = task.answers.view(P, P), progress.mask(task.test, P)
+        answers, where = _test_pairs(task, P)
     directions = direction_variance(neurons, W_L, keys)
     frequency, share = fourier.best_frequency(neurons)
     good = share > 0.85
@@ -171,6 +169,13 @@ def evidence(model: nn.Module, task: modular.Task | None = None) -> dict[str, An
     return out
 
 
+def _test_pairs(task: modular.Task, P: int) -> tuple[Int[Tensor, "a b"], Bool[Tensor, "a b"]]:
+    """The answers on the grid of pairs, and where the test pairs are. ValueError for another P."""
+    if task.P != P:
+        raise ValueError(f"task: P is {task.P}, the model's is {P}")
+    return task.answers.view(P, P), progress.mask(task.test, P)
+
+
 # --- replacing what is inside by what it ought to be ---------------------------------------------
 
 
@@ -197,12 +202,14 @@ def replacements(model: nn.Module, task: modular.Task, above: float = 0.85) -> d
                                 directions that W_L reads at the key frequencies
     "off W_L"                   only what does not
 
+    Not a loss: "written by good", the well-explained neurons' share of what all neurons write to
+    the logits (see `written`).
+
     Nanda et al. 2023, section 4.4: polynomials for 433 neurons raise the loss by 3 %; "along W_L"
     lowers it by half, "off W_L" brings it to 5.27.
     """
     P = modulus(model)
-    if task.P != P:
-        raise ValueError(f"task: P is {task.P}, the model's is {P}")
+    answers, test = _test_pairs(task, P)
     logits, neurons = modular.all_logits(model, P), modular.all_neurons(model, P)
     W_L, mean = neuron_logit_map(model), neurons.mean((0, 1))
     frequency, share = fourier.best_frequency(neurons)
@@ -223,11 +230,12 @@ def replacements(model: nn.Module, task: modular.Task, above: float = 0.85) -> d
         "along W_L": mean + along,
         "off W_L": neurons - along,
     }
-    answers, test = task.answers.view(P, P), progress.mask(task.test, P)
-    return {
+    losses = {
         name: progress.pair_loss(logits + (new - neurons) @ W_L, answers, test)
         for name, new in instead.items()
     }
+    by_neuron = written(neurons, W_L)
+    return losses | {"written by good": float(by_neuron[good].sum() / by_neuron.sum())}
 
 
 # --- clock or pizza ------------------------------------------------------------------------------

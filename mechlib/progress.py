@@ -30,6 +30,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mechlib import fourier
+from mechlib.train import History
 
 # --- restricted and excluded loss --------------------------------------------------------------
 
@@ -136,6 +137,11 @@ def first_step(
     return next(
         (s for s, v in zip(steps, values, strict=True) if s >= after and above <= v <= below), None
     )
+
+
+def reached(history: History, name: str, above: float) -> int | None:
+    """The first step at which the curve `name` of a history is at least `above`; None if never."""
+    return first_step(history.steps(name), history.values(name), above=above)
 
 
 def halfway(

@@ -128,6 +128,7 @@ def test_replacing_neurons_by_what_they_are_changes_nothing():
     assert got["whole"] == pytest.approx(clock.evidence(model, task)["loss"])
     assert got["good by polynomials"] == got["all by polynomials"]
     assert got["others at their means"] == got["whole"]
+    assert got["written by good"] == 1
     # W_L reads cos and sin of one frequency and nothing else
     assert got["along W_L"] == pytest.approx(got["whole"])
     for nothing in ("off W_L", "good at their means", "all by other polynomials"):
@@ -141,6 +142,7 @@ def test_replacements_of_an_untrained_transformer():
     got = clock.replacements(model, task, above=1.0)
     assert got["good by polynomials"] == pytest.approx(got["whole"])
     assert got["good at their means"] == pytest.approx(got["whole"])
+    assert got["written by good"] == 0
     logits = modular.all_logits(model, P)
     neurons, W_L = modular.all_neurons(model, P), clock.neuron_logit_map(model)
     flat = logits + (neurons.mean((0, 1)) - neurons) @ W_L

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from mechlib import fourier, progress
+from mechlib.train import History
 
 P = 13
 NUMBERS = torch.arange(P)
@@ -158,3 +159,13 @@ def test_bad_curves_are_refused():
         progress.first_step([1, 0], [1.0, 2.0], above=0.0)
     assert progress.first_step([0, 1], [1.0, 2.0], above=3.0) is None
     assert progress.first_step([0, 1, 2], [1.0, 2.0, 3.0], above=1.5, after=2) == 2
+
+
+def test_reached_is_the_first_step_of_a_history():
+    history = History()
+    for step, value in ((0, 0.1), (10, 0.6), (20, 0.4), (30, 0.9)):
+        history.record(step, {"accuracy": value})
+    assert progress.reached(history, "accuracy", 0.5) == 10
+    assert progress.reached(history, "accuracy", 0.95) is None
+    with pytest.raises(KeyError):
+        progress.reached(history, "loss", 0.5)

@@ -122,9 +122,8 @@ class Grokking(Recipe):
 
 def progress_step(history: History, name: str, above: float) -> int:
     """The first measured step at which a curve reaches a value; the last step if it never does."""
-    steps, values = history.steps(name), history.values(name)
-    step = progress.first_step(steps, values, above=above)
-    return steps[-1] if step is None else step
+    step = progress.reached(history, name, above)
+    return history.steps(name)[-1] if step is None else step
 
 
 # The first seed keeps snapshots: closer together where much happens.
