@@ -228,11 +228,11 @@ def lines(
     for name, level in (hlines or {}).items():
         ax.axhline(level, color=GREY, linewidth=1, linestyle=":", label=name)
     _finish(ax, xlabel, ylabel, title, logx, logy)
-    for name, at in (vlines or {}).items():
+    for i, (name, at) in enumerate((vlines or {}).items()):
         ax.axvline(at, color=GREY, linewidth=1, linestyle=":")
-        ax.text(
-            at, 1.0, f" {name}", transform=ax.get_xaxis_transform(), va="top", color="#555555",
-            fontsize=8,
+        ax.annotate(  # each name a row lower, for lines may stand close together
+            f" {name}", (at, 1.0), xycoords=ax.get_xaxis_transform(), xytext=(0, -10 * i),
+            textcoords="offset points", va="top", color="#555555", fontsize=8,
         )  # fmt: skip
     if legend and (len(ys) > 1 or hlines):
         ax.legend()

@@ -130,6 +130,14 @@ def test_lines_draw_each_label_with_its_band():
     assert (ax.get_xlabel(), ax.get_title()) == ("step", "t")
 
 
+def test_names_of_lines_that_stand_close_together_do_not_overlap():
+    near = {"memorised": 1, "circuit formed": 50, "cleaned up": 52}
+    ax = drawn(figures.lines([0, 100], {"loss": [1, 2]}, vlines=near))
+    boxes = [text.get_window_extent() for text in ax.texts]
+    assert texts(ax.texts) == [f" {name}" for name in near]
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+
+
 def test_lines_take_an_x_each_and_log_axes():
     ax = figures.lines({"a": [1, 2], "b": [1, 2, 3]}, {"a": [1, 2], "b": [3, 2, 1]}, logy=True)
     assert [len(line.get_xdata()) for line in ax.lines] == [2, 3]
