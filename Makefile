@@ -26,7 +26,7 @@ $(READY): requirements.txt pyproject.toml
 	@touch $@
 
 scoreboard: $(READY)
-	$(PY) -m mechlib.scoreboard
+	$(PY) -m mechlib.pages.scoreboard
 
 book: scoreboard
 	$(VENV)/bin/jupyter-book build -W -n --keep-going .
@@ -46,8 +46,8 @@ test-browser: $(READY)
 	$(PY) -m pytest tests -q -m browser -rs
 
 notebooks: $(READY)
-	$(PY) -m mechlib.notebooks $(if $(NB),$(NB),--all)
-	$(PY) -m mechlib.scoreboard
+	$(PY) -m mechlib.pages.notebooks $(if $(NB),$(NB),--all)
+	$(PY) -m mechlib.pages.scoreboard
 
 train: $(READY)
 	$(PY) -m mechlib train $(or $(NAME),$(shell $(PY) -c "from mechlib import zoo; print(*zoo.names())"))

@@ -20,7 +20,7 @@ import time
 
 import torch
 
-from mechlib.factored import FactoredMatrix
+from mechlib.reading.factored import FactoredMatrix
 
 
 def peak_memory_mb() -> float | None:

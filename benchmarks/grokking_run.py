@@ -14,7 +14,8 @@ import time
 
 import torch
 
-from mechlib import modular, progress, zoo
+from mechlib import zoo
+from mechlib.grokking import modular, progress
 
 
 def run(name: str, threads: int) -> None:

@@ -17,7 +17,7 @@ import time
 import torch
 import torch.nn.functional as F
 
-from mechlib import modular
+from mechlib.grokking import modular
 from mechlib.model import Transformer
 
 

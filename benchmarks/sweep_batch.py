@@ -13,7 +13,7 @@ import time
 
 import torch
 
-from mechlib import sweeps
+from mechlib.grokking import sweeps
 
 MODELS, STEPS = 32, 30
 SIZES = (1, 4, 8, 16, 32)

@@ -108,7 +108,7 @@ def _verify(arguments) -> int:
 
 
 def _tokenizers(arguments) -> int:
-    from mechlib import tokens
+    from mechlib.text import tokens
 
     for name in tokens.SIZES:
         tokenizer = tokens.train_tokenizer(name)

@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mechlib import circuits, constructed, heads
+from mechlib import constructed
 from mechlib.interventions import Ablate
+from mechlib.reading import circuits, heads
 
 
 def random_tokens(d_vocab, *shape, seed=0):

@@ -97,7 +97,7 @@ def test_wrong_usage_is_exit_code_2():
 
 
 def test_tokenizers_trains_each_stored_one(monkeypatch, capsys):
-    from mechlib import tokens
+    from mechlib.text import tokens
 
     monkeypatch.setattr(tokens, "train_tokenizer", lambda name: [None] * tokens.SIZES[name])
     assert main(["tokenizers"]) == 0

@@ -12,43 +12,69 @@ import pytest
 ROOT = Path(__file__).parent.parent
 MODULES = sorted((ROOT / "mechlib").rglob("*.py"))
 
-# Who may not know whom. A module not named here may import any other.
-TENSORS_ONLY = ("factored", "circuits", "heads", "attribution", "fourier", "figures", "widgets")
-NOT_FOR_THEM = {"model", "tokens", "corpus", "interventions", "train", "zoo", "constructed"}
-FORBIDDEN = {name: NOT_FOR_THEM for name in TENSORS_ONLY} | {
-    "interventions": {"model", "train", "zoo", "circuits"},
-    "model": {"train", "zoo", "circuits", "heads", "tokens", "corpus", "figures"},
-    "corpus": {"model", "train", "zoo", "tokens"},
-    "tokens": {"model", "train", "zoo"},
-    "claims": {"model", "train", "zoo", "figures"},
-    "train": {"zoo", "figures", "circuits"},
+# Which way imports run: a wing may know those named beside it, and within a wing a room may know
+# those that stand before it.
+WINGS = {
+    "files": [],
+    "text": ["files"],
+    "reading": [],
+    "interventions": [],
+    "model": ["interventions"],
+    "train": ["files"],
+    "constructed": ["model", "text"],
+    "grokking": ["files", "model", "train"],
+    "pages": ["files"],
+    "zoo": ["files", "model", "interventions", "train", "text", "reading", "grokking", "pages"],
+    "__main__": ["zoo", "text"],
+    "__init__": [],
+}
+ORDER = {
+    "text": ["grammars", "corpus", "tokens", "ngrams"],
+    "reading": ["factored", "circuits", "heads", "attribution"],
+    "grokking": ["modular", "fourier", "progress", "clock", "sweeps"],
+    "pages": ["numbers", "claims", "figures", "widgets", "notebooks", "scoreboard"],
 }
 
 
-def stage(path: Path) -> str:
-    return path.relative_to(ROOT / "mechlib").parts[0].removesuffix(".py")
+def stages(path: Path) -> tuple[str, str | None]:
+    """The wing of a module (or its room in the hall), and its room in the wing."""
+    parts = path.relative_to(ROOT / "mechlib").with_suffix("").parts
+    return parts[0], parts[1] if len(parts) > 1 and parts[1] != "__init__" else None
 
 
-def imported_stages(path: Path) -> set[str]:
+def imported(path: Path) -> set[tuple[str, str | None]]:
+    """(wing, room) of every module of mechlib that a file imports."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module == "mechlib":
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("mechlib."):
-            found.add(node.module.split(".")[1])
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "mechlib":
+            inside = node.module.split(".")[1:]
+            for alias in node.names:
+                wing, room = [*inside, alias.name, None][:2]
+                found.add((wing, room if wing in ORDER else None))
         elif isinstance(node, ast.Import):
-            parts = [alias.name.split(".") for alias in node.names]
-            found |= {p[1] for p in parts if p[0] == "mechlib" and len(p) > 1}
+            for alias in node.names:
+                top, *inside = alias.name.split(".")
+                if top == "mechlib" and inside:
+                    found.add((inside[0], inside[1] if len(inside) > 1 else None))
     return found
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: p.relative_to(ROOT).as_posix())
 def test_imports_run_one_way(path):
-    assert not imported_stages(path) & FORBIDDEN.get(stage(path), set())
+    wing, room = stages(path)
+    for other, other_room in imported(path):
+        if other != wing:
+            assert other in WINGS[wing], f"{wing} may not import {other}"
+        elif room in ORDER.get(wing, []) and other_room in ORDER[wing]:
+            assert ORDER[wing].index(other_room) <= ORDER[wing].index(room), (room, other_room)
 
 
-def test_the_import_rules_name_real_modules():
-    assert set(FORBIDDEN) - {"heads", "attribution"} <= {stage(path) for path in MODULES}
+def test_the_import_rules_name_all_that_is_there():
+    assert set(WINGS) == {stages(path)[0] for path in MODULES}
+    for wing, rooms in ORDER.items():
+        assert set(rooms) == {stages(path)[1] for path in MODULES if stages(path)[0] == wing} - {
+            None
+        }
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: p.relative_to(ROOT).as_posix())
@@ -126,7 +152,7 @@ def test_importing_mechlib_imports_no_stage():
 def test_the_importing_of_a_core_module_brings_no_plotting():
     unwanted = ["matplotlib", "IPython", "ipywidgets", "tokenizers"]
     code = (
-        "import sys; from mechlib import model, train, circuits; "
+        "import sys; from mechlib import model, train; from mechlib.reading import circuits; "
         f"print([m for m in {unwanted} if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from mechlib import zoo
-from mechlib.claims import ClaimFailed
 from mechlib.model import Config, Transformer
+from mechlib.pages.claims import ClaimFailed
 from mechlib.zoo import recipes
 
 

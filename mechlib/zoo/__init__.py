@@ -28,7 +28,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from mechlib.claims import ClaimFailed, collect
+from mechlib.pages.claims import ClaimFailed, collect
 from mechlib.train import History, Run
 from mechlib.zoo.recipes import Recipe, recipe, registry
 
@@ -195,7 +195,7 @@ def train(
     Raises ClaimFailed when a claim does not hold: then nothing is stored and what was stored
     before stays, as does the checkpoint, so that a second call checks again without training.
     """
-    from mechlib.tokens import cache_folder
+    from mechlib.text.tokens import cache_folder
 
     chosen = find(name)
     folder = Path(into) if into is not None else WEIGHTS

@@ -41,10 +41,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from mechlib.claims import claim
-from mechlib.heads import induction_score, previous_token_score, repeat_score
 from mechlib.model import Config, Transformer, sinusoids
-from mechlib.tokens import Batches, code_tokens
+from mechlib.pages.claims import claim
+from mechlib.reading.heads import induction_score, previous_token_score, repeat_score
+from mechlib.text.tokens import Batches, code_tokens
 from mechlib.train import History, Run, train, warm_up_and_fall
 from mechlib.zoo.recipes import Recipe, recipe
 
@@ -174,7 +174,14 @@ class Code(Recipe):
     @torch.no_grad()
     def check(self, model: Transformer | None, history: History) -> None:
         losses, gains = history.values("on/held-out"), history.values("on/copy gain")
-        claim("It predicts held-out code", losses[-1], "<", 4.0, control=losses[0], unit="nats")
+        claim(
+            "It predicts held-out code",
+            losses[-1],
+            "<",
+            4.0,
+            control=("at the start", losses[0]),
+            unit="nats",
+        )
         if self.n_layers == 1 and not self.smeared_keys:
             claim("One layer hardly gains from a repetition", gains[-1], "<", 0.1, unit="nats")
             prefix = best_at_end(history, "prefix/")
@@ -187,9 +194,15 @@ class Code(Recipe):
         )
         claim(
             "The second copy of a segment is easier than the first",
-            gains[-1], ">=", self.copied, control=gains[0], unit="nats",
+            gains[-1], ">=", self.copied, control=("at the start", gains[0]), unit="nats",
         )  # fmt: skip
-        claim("A head matches prefixes on repeated code", best, ">", 0.4, control=control)
+        claim(
+            "A head matches prefixes on repeated code",
+            best,
+            ">",
+            0.4,
+            control=("at the start", control),
+        )
 
 
 SNAPSHOTS = (0, 200, 400, 500, 600, 700, 800, 900, 1000, 1100, 1200, 1300, 1400, 1600, 1800, 2000,
@@ -215,7 +228,11 @@ class TooLate(Code):
     def check(self, model: Transformer | None, history: History) -> None:
         first, second = (best_at_end(history, f"previous/{layer}.") for layer in (0, 1))
         claim(
-            "Its best previous-token head is in the second layer", second, ">", 0.3, control=first
+            "Its best previous-token head is in the second layer",
+            second,
+            ">",
+            0.3,
+            control=("in the first layer", first),
         )
         gain, prefix = history.last("on/copy gain"), best_at_end(history, "prefix/")
         claim("It hardly gains from a repetition", gain, "<", 0.1, unit="nats")
@@ -253,4 +270,11 @@ class Readable(Code):
 
     def check(self, model: Transformer | None, history: History) -> None:
         losses = history.values("on/held-out")
-        claim("It predicts held-out code", losses[-1], "<", 4.0, control=losses[0], unit="nats")
+        claim(
+            "It predicts held-out code",
+            losses[-1],
+            "<",
+            4.0,
+            control=("at the start", losses[0]),
+            unit="nats",
+        )

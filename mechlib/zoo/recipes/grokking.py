@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from mechlib import clock, fourier, modular, progress
-from mechlib.claims import claim
+from mechlib.grokking import clock, fourier, modular, progress
 from mechlib.model import Transformer
+from mechlib.pages.claims import Paper, claim
 from mechlib.train import History, Run, train
 from mechlib.zoo.recipes import Recipe, recipe
 
@@ -91,7 +91,7 @@ class Grokking(Recipe):
     def check(self, model: nn.Module | None, history: History) -> None:
         claim(
             f"Addition mod {self.P}: test accuracy at the end",
-            history.last("test accuracy"), ">=", self.accuracy, control=1 / self.P,
+            history.last("test accuracy"), ">=", self.accuracy, control=("guessing", 1 / self.P),
         )  # fmt: skip
         steps = history.steps("train accuracy")
         memorised = progress_step(history, "train accuracy", 0.99)
@@ -112,11 +112,13 @@ class Grokking(Recipe):
 
         (embedding, logits), controls = shares(model), shares(untrained)
         claim(
-            "W_E's energy in the key frequencies", embedding, ">=", 0.8, control=controls[0],
+            "W_E's energy in the key frequencies", embedding, ">=", 0.8,
+            control=("untrained", controls[0]),
         )  # fmt: skip
         claim(
             "Logits' variance explained by cos w(a+b-c)",
-            logits, ">=", 0.8, control=controls[1], paper="0.95",
+            logits, ">=", 0.8, control=("untrained", controls[1]),
+            paper=Paper("Nanda 2023", 0.95),
         )  # fmt: skip
 
 
@@ -168,7 +170,7 @@ class StillOnItsWay(Grokking):
         claim("Training accuracy at the end", history.last("train accuracy"), ">=", 0.99)
         claim(
             "Test accuracy at the end is that of a network on its way",
-            history.last("test accuracy"), "between", (0.1, 0.95), control=1 / self.P,
+            history.last("test accuracy"), "between", (0.1, 0.95), control=("guessing", 1 / self.P),
         )  # fmt: skip
 
 
@@ -212,7 +214,7 @@ class EvidenceAlone(Grokking):
         claim(
             "Loss without the key frequencies, above chance",
             history.last("loss without keys"), ">", math.log(self.P),
-            control=history.last("loss without others"), unit="nats",
+            control=("without the others", history.last("loss without others")), unit="nats",
         )  # fmt: skip
 
 
@@ -276,7 +278,8 @@ class OnlyMemorises(WithoutAttention):
         claim("Training accuracy at the end", history.last("train accuracy"), ">=", 0.99)
         claim(
             "Test accuracy stays low",
-            history.last("test accuracy"), "<", 0.5, control=history.last("train accuracy"),
+            history.last("test accuracy"), "<", 0.5,
+            control=("on the pairs it was trained on", history.last("train accuracy")),
         )  # fmt: skip
 
 

@@ -19,12 +19,12 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from mechlib.claims import claim
-from mechlib.grammars import MarkovChains, Repeats
-from mechlib.heads import prefix_matching_score, previous_token_score, repeated_tokens
 from mechlib.interventions import FreezePattern
 from mechlib.model import Config, Transformer
-from mechlib.tokens import Draws
+from mechlib.pages.claims import claim
+from mechlib.reading.heads import prefix_matching_score, previous_token_score, repeated_tokens
+from mechlib.text.grammars import MarkovChains, Repeats
+from mechlib.text.tokens import Draws
 from mechlib.train import History, Run, next_token_loss, train, warm_up_and_fall
 from mechlib.zoo.recipes import Recipe, recipe
 from mechlib.zoo.recipes.code import by_head, patterns_of
@@ -133,12 +133,19 @@ class RepeatedBlocks(Planted):
 
     def check(self, model: Transformer | None, history: History) -> None:
         repeats = history.values("on/repeats")
-        claim("It predicts what repeats", repeats[-1], "<", 0.2, control=repeats[0], unit="nats")
+        claim(
+            "It predicts what repeats",
+            repeats[-1],
+            "<",
+            0.2,
+            control=("at the start", repeats[0]),
+            unit="nats",
+        )
         for what, layer in (("previous", 0), ("prefix", 1)):
             scores = [history.values(f"on/{what}/{layer}.{head}") for head in range(self.n_heads)]
             claim(
                 f"The best {what} score of layer {layer}", max(s[-1] for s in scores), ">", 0.9,
-                control=max(s[0] for s in scores),
+                control=("at the start", max(s[0] for s in scores)),
             )  # fmt: skip
 
 
@@ -161,10 +168,17 @@ class OneLayer(RepeatedBlocks):
             two = zoo.history("two-layer-repeats").last("on/repeats")
             claim(
                 "One layer does not predict what repeats", repeats[-1], ">", 2.0,
-                control=two, unit="nats",
+                control=("two layers", two), unit="nats",
             )  # fmt: skip
             return
-        claim("It predicts what repeats", repeats[-1], "<", 1.0, control=repeats[0], unit="nats")
+        claim(
+            "It predicts what repeats",
+            repeats[-1],
+            "<",
+            1.0,
+            control=("at the start", repeats[0]),
+            unit="nats",
+        )
 
 
 @recipe(
@@ -180,7 +194,14 @@ class ClampedRepeats(RepeatedBlocks):
 
     def check(self, model: Transformer | None, history: History) -> None:
         repeats = history.values("on/repeats")
-        claim("It predicts what repeats", repeats[-1], "<", 2.5, control=repeats[0], unit="nats")
+        claim(
+            "It predicts what repeats",
+            repeats[-1],
+            "<",
+            2.5,
+            control=("at the start", repeats[0]),
+            unit="nats",
+        )
 
 
 @recipe("two-layer-markov", "Two layers on Markov chains, each sequence of a chain of its own",
@@ -217,7 +238,7 @@ class InContextMarkov(Planted):
         apart = history.values("on/KL from bigram")
         claim(
             "It predicts nearly as the Bayes-optimal bigram oracle", apart[-1], "<", 0.02,
-            control=apart[0], unit="nats",
+            control=("at the start", apart[0]), unit="nats",
         )  # fmt: skip
 
 

@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from mechlib.claims import claim
-from mechlib.grammars import Repeats
 from mechlib.model import Config, Transformer
-from mechlib.tokens import seed_of
+from mechlib.pages.claims import claim
+from mechlib.text.grammars import Repeats
+from mechlib.text.tokens import seed_of
 from mechlib.train import History, Run, train, warm_up_and_fall
 from mechlib.zoo.recipes import Recipe, recipe
 
@@ -79,4 +79,4 @@ class OneLayerOverLengths(Recipe):
         short, long = (
             history.last(f"accuracy/{n}") for n in (min(self.lengths), max(self.lengths))
         )
-        claim("One layer copies short texts", short, ">", 0.8, control=long)
+        claim("One layer copies short texts", short, ">", 0.8, control=("long texts", long))

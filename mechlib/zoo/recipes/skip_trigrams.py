@@ -1,6 +1,6 @@
 """One attention-only layer on planted skip-trigrams (chapters 07 and 08): the truth is known.
 
-Two lists of phrases for the grammar `mechlib.grammars.SkipTrigrams`:
+Two lists of phrases for the grammar `mechlib.text.grammars.SkipTrigrams`:
 
     plain      *keep ... in -> mind*, *keep ... at -> bay*: 18 phrases, 6 sources, 4 destinations.
                An output word belongs to one destination
@@ -18,10 +18,10 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
-from mechlib.claims import claim
-from mechlib.grammars import PHRASES, SkipTrigrams
 from mechlib.model import Config, Transformer
-from mechlib.tokens import Draws
+from mechlib.pages.claims import claim
+from mechlib.text.grammars import PHRASES, SkipTrigrams
+from mechlib.text.tokens import Draws
 from mechlib.train import History, Run, train
 from mechlib.zoo.recipes import Recipe, recipe
 
@@ -129,6 +129,6 @@ class Phrases(Recipe):
             loss - best,
             "<",
             self.within,
-            control=history.values("on/loss")[0] - best,
+            control=("at the start", history.values("on/loss")[0] - best),
             unit="nats",
         )

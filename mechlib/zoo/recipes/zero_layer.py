@@ -17,10 +17,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from mechlib.claims import claim
 from mechlib.model import Config, Transformer
-from mechlib.ngrams import best_rank_table, bigram_counts, ngram_cross_entropy, table_loss
-from mechlib.tokens import Batches, code_tokens
+from mechlib.pages.claims import claim
+from mechlib.text.ngrams import best_rank_table, bigram_counts, ngram_cross_entropy, table_loss
+from mechlib.text.tokens import Batches, code_tokens
 from mechlib.train import History, Run, train
 from mechlib.zoo.recipes import Recipe, recipe
 from mechlib.zoo.recipes.code import windows
@@ -155,7 +155,7 @@ class ZeroLayer(OnCode):
             loss - best,
             "<",
             0.05,
-            control=unigrams - best,
+            control=("counting single tokens", unigrams - best),
             unit="nats",
         )
         claim(
@@ -163,7 +163,7 @@ class ZeroLayer(OnCode):
             loss,
             "<",
             unigrams - 0.5,
-            control=at_first,
+            control=("at the start", at_first),
             unit="nats",
         )
 
@@ -204,6 +204,6 @@ class Widths(OnCode):
             max(gaps),
             "<",
             0.05,
-            control=best[0] - best[-1],
+            control=("the narrowest against the widest", best[0] - best[-1]),
             unit="nats",
         )

@@ -1,0 +1,23 @@
+"""Arrays to widgets that live in the page: one small `.py` and one `.js` each.
+
+All computation happens in the browser, from state stored in the notebook, so the rendered book
+needs no kernel, no server and no network. In JupyterLab the settings go both ways.
+"""
+
+from mechlib.pages.widgets.attention import AttentionWidget
+from mechlib.pages.widgets.bigram import BigramExplorer
+from mechlib.pages.widgets.clock import ClockAdder
+from mechlib.pages.widgets.curves import CurveScrubber
+from mechlib.pages.widgets.kronecker import KroneckerWidget
+from mechlib.pages.widgets.skip_trigrams import SkipTrigramExplorer
+from mechlib.pages.widgets.softmax import SoftmaxExplorer
+
+__all__ = [
+    "AttentionWidget",
+    "BigramExplorer",
+    "ClockAdder",
+    "CurveScrubber",
+    "KroneckerWidget",
+    "SkipTrigramExplorer",
+    "SoftmaxExplorer",
+]

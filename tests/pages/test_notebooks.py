@@ -1,0 +1,220 @@
+"""What every stored notebook must satisfy. That its outputs are current is what nbval checks."""
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from mechlib.pages.notebooks import (
+    WIDGET_STATE,
+    WIDGET_VIEW,
+    all_notebooks,
+    execute,
+    main,
+    normalise,
+    role,
+    write,
+)
+
+ROOT = Path(__file__).parents[2]
+NOTEBOOKS = all_notebooks(ROOT)
+CHAPTERS = [path for path in NOTEBOOKS if path.parent.name == "notebooks"]
+names = {"ids": lambda path: path.stem}
+
+
+def cells(path: Path, kind: str) -> list:
+    return [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == kind]
+
+
+def prose(path: Path) -> str:
+    return "\n\n".join(cell.source for cell in cells(path, "markdown"))
+
+
+def test_the_glob_finds_the_notebooks():
+    assert {path.parent.name for path in NOTEBOOKS} >= {"book"}
+    assert NOTEBOOKS == [*sorted(CHAPTERS), *sorted(set(NOTEBOOKS) - set(CHAPTERS))]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, **names)
+def test_every_cell_is_stored_executed_and_in_order(path):
+    # nbval runs a cell without stored outputs, but compares nothing: this closes that gap
+    counts = [cell.execution_count for cell in cells(path, "code")]
+    assert counts == list(range(1, len(counts) + 1))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, **names)
+def test_no_error_warning_or_address_is_stored(path):
+    for cell in cells(path, "code"):
+        for output in cell.outputs:
+            assert output.output_type != "error", cell.source
+            assert output.get("name") != "stderr", output.text
+            text = output.get("text", "") + str(output.get("data", {}).get("text/plain", ""))
+            assert not re.search(r"0x[0-9a-f]{6,}", text), text[:200]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, **names)
+def test_the_file_is_small_and_normalised(path):
+    assert path.stat().st_size < 1_000_000
+    nb = nbformat.read(path, as_version=4)
+    assert normalise(nb, path.stem).encode("utf-8") == path.read_bytes(), (
+        "run python -m mechlib.pages.notebooks on it"
+    )
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, **names)
+def test_every_cell_says_what_it_is_for(path):
+    for cell in cells(path, "code"):
+        role(cell)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, **names)
+def test_cells_are_short(path):
+    for cell in cells(path, "code"):
+        assert len(cell.source.splitlines()) <= 25, cell.source
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, **names)
+def test_no_path_of_a_machine_is_stored(path):
+    text = path.read_text(encoding="utf-8")
+    found = re.findall(r"(?:/home/|/Users/|/root/|/tmp/|[A-Z]:\\\\Users)[\w./-]*", text)
+    assert not found
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, **names)
+def test_claims_with_live_numbers_are_recorded(path):
+    lines = [
+        output.data["text/plain"]
+        for cell in cells(path, "code")
+        for output in cell.outputs
+        if output.get("data", {}).get("text/plain", "").startswith(("✓", "✗"))
+    ]
+    records = [
+        output.metadata["mechlib_claim"]
+        for cell in cells(path, "code")
+        for output in cell.outputs
+        if "mechlib_claim" in output.get("metadata", {})
+    ]
+    assert len(lines) == len(records)
+    assert all(record["holds"] for record in records)
+
+
+@pytest.mark.parametrize("path", CHAPTERS, **names)
+def test_a_chapter_has_its_skeleton(path):
+    first = cells(path, "markdown")[0].source
+    assert re.match(r"\(ch-[a-z-]+\)=\n# \S", first), "label and title come first"
+    text = prose(path).lower()
+    for part in ("objectives", "minutes", "what was shown", "discussion", "exercise"):
+        assert part in text, part
+
+
+@pytest.mark.parametrize("path", CHAPTERS, **names)
+def test_a_chapter_has_three_exercises_with_solutions_that_run(path):
+    text = prose(path)
+    exercises = len(re.findall(r"^:{3,}\{exercise|^`{3,}\{exercise", text, re.MULTILINE))
+    exercises = exercises or len(re.findall(r"^#+ +Exercise\b|\*\*Exercise\b", text, re.MULTILINE))
+    folded = [
+        cell
+        for cell in cells(path, "code")
+        if {"hide-cell", "hide-input", "hide-output"} & set(cell.metadata.get("tags", []))
+    ]
+    assert exercises >= 3
+    assert len(folded) >= 3
+
+
+@pytest.mark.parametrize("path", CHAPTERS, **names)
+def test_a_chapter_makes_claims(path):
+    outputs = [output for cell in cells(path, "code") for output in cell.outputs]
+    assert sum("mechlib_claim" in output.get("metadata", {}) for output in outputs) >= 3
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, **names)
+def test_every_figure_has_alt_text_and_a_caption(path):
+    for cell in cells(path, "code"):
+        if any(
+            {"image/png", "image/svg+xml"} & set(output.get("data", {})) for output in cell.outputs
+        ):
+            mystnb = cell.metadata.get("mystnb", {})
+            assert len(mystnb.get("figure", {}).get("caption", "")) > 10, cell.source
+            assert len(mystnb.get("image", {}).get("alt", "")) > 10, cell.source
+
+
+def test_figure_names_are_unique_in_the_book():
+    figures = [
+        cell.metadata["mystnb"]["figure"]["name"]
+        for path in NOTEBOOKS
+        for cell in cells(path, "code")
+        if "name" in cell.metadata.get("mystnb", {}).get("figure", {})
+    ]
+    assert len(figures) == len(set(figures))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, **names)
+def test_every_widget_is_stored_with_its_source(path):
+    nb = nbformat.read(path, as_version=4)
+    state = nb.metadata.get("widgets", {}).get(WIDGET_STATE, {}).get("state", {})
+    for cell in cells(path, "code"):
+        for output in cell.outputs:
+            view = output.get("data", {}).get(WIDGET_VIEW)
+            if view:
+                assert state[view["model_id"]]["model_module"] == "anywidget"
+                assert "render" in state[view["model_id"]]["state"]["_esm"]
+
+
+# -- the tool itself, on a notebook made here ------------------------------------------------------
+
+
+def notebook(*sources: str) -> nbformat.NotebookNode:
+    nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(s) for s in sources])
+    nb.metadata["kernelspec"] = {"name": "python3", "display_name": "x", "language": "python"}
+    return nb
+
+
+def test_two_runs_give_the_same_bytes_and_the_second_does_not_write(tmp_path, capsys):
+    path = tmp_path / "sample.ipynb"
+    source = (
+        "import sys, anywidget\n"
+        "class W(anywidget.AnyWidget):\n"
+        "    _esm = 'export default { render() {} }'\n"
+        "    def __repr__(self):\n"
+        "        return 'W()'\n"
+        "for i in range(3):\n"
+        "    print(i); sys.stdout.flush()\n"
+        "W()"
+    )
+    nbformat.write(notebook(source, "W()"), path)
+    assert main([str(path)]) == 0
+    first, stamp = path.read_bytes(), path.stat().st_mtime_ns
+    assert main([str(path)]) == 0
+    assert path.read_bytes() == first
+    assert path.stat().st_mtime_ns == stamp
+    assert "unchanged" in capsys.readouterr().out
+    assert main([str(path), "--check"]) == 0
+    stored = nbformat.reads(first.decode("utf-8"), as_version=4)
+    assert len(stored.metadata.widgets[WIDGET_STATE]["state"]) == 4  # two widgets, two layouts
+    assert stored.cells[0].outputs[0].text == "0\n1\n2\n"
+
+
+def test_a_failing_notebook_is_left_as_it_was(tmp_path, capsys):
+    path = tmp_path / "bad.ipynb"
+    nbformat.write(notebook("1 + 1", "1 / 0"), path)
+    before = path.read_bytes()
+    assert main([str(path)]) == 1
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["bad.ipynb"]
+    assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+def test_a_changed_number_is_seen_by_check(tmp_path):
+    path = tmp_path / "changed.ipynb"
+    nbformat.write(notebook("print(2 + 2)"), path)
+    write(path, execute(path))
+    path.write_bytes(path.read_bytes().replace(b'"4\\n"', b'"5\\n"'))
+    assert main([str(path), "--check"]) == 1
+
+
+@pytest.mark.parametrize("arguments", [[], ["no/such.ipynb"]])
+def test_a_missing_notebook_is_a_clear_error(arguments, capsys):
+    with pytest.raises(SystemExit):
+        main(arguments)
+    assert "notebook" in capsys.readouterr().err

@@ -1,0 +1,92 @@
+"""The scoreboard says what the notebooks say."""
+
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from mechlib.pages import scoreboard
+
+ROOT = Path(__file__).parents[2]
+
+
+def record(**changes) -> dict:
+    full = {
+        "sentence": "Heads copy",
+        "value": 7,
+        "op": ">=",
+        "bound": 4,
+        "of": 8,
+        "control": 0,
+        "paper": "10 of 12",
+        "unit": None,
+        "holds": True,
+    }
+    return full | changes
+
+
+def course(tmp_path: Path, *records: dict) -> Path:
+    """A course of one chapter whose only cell shows the records."""
+    cell = nbformat.v4.new_code_cell("...")
+    cell.outputs = [
+        nbformat.v4.new_output(
+            "display_data", data={"text/plain": "x"}, metadata={scoreboard.RECORD: r}
+        )
+        for r in records
+    ]
+    title = nbformat.v4.new_markdown_cell("(ch-x)=\n# A *title*")
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "book").mkdir()
+    nb = nbformat.v4.new_notebook(cells=[title, cell])
+    nbformat.write(nb, tmp_path / "notebooks" / "01_x.ipynb")
+    return tmp_path
+
+
+def test_the_stored_page_is_current():
+    text = scoreboard.page(scoreboard.chapters(ROOT))
+    assert (ROOT / scoreboard.PAGE).read_text(encoding="utf-8") == text
+
+
+def test_a_row_holds_the_record(tmp_path):
+    text = scoreboard.page(scoreboard.chapters(course(tmp_path, record())))
+    row = next(line for line in text.splitlines() if "10 of 12" in line)
+    assert row == (
+        "| [A \\*title\\*](../notebooks/01_x.ipynb) | Heads copy | 10 of 12 | 7 of 8 | >= 4 | 0 "
+        "| holds |"
+    ).replace(">=", "\\>=")
+    assert "There are 1 claims in 1 notebooks; 1 of them have a control" in text
+
+
+def test_only_claims_with_a_number_of_a_paper_stand_beside_it(tmp_path):
+    records = record(paper=None, sentence="Without"), record(sentence="With")
+    text = scoreboard.page(scoreboard.chapters(course(tmp_path, *records)))
+    beside, every = text.split("## Every claim")
+    assert "With " in beside
+    assert "Without" not in beside
+    assert "Without" in every
+
+
+@pytest.mark.parametrize(
+    ("changes", "shown"),
+    [
+        ({"value": 0.123456789, "of": None, "unit": "nats"}, "| 0.1235 nats |"),
+        ({"op": "between", "bound": [1, 2.5], "value": 2}, "| 1 to 2.5 |"),
+        ({"sentence": "a | b_c $d$ <e>"}, r"a \| b\_c \$d\$ \<e\>"),
+        ({"value": 3e-16, "op": "<", "bound": 1e-12, "of": None}, "| under 1e-12 |"),
+        ({"holds": False}, "does **not** hold"),
+    ],
+)
+def test_numbers_and_letters_are_written_safely(tmp_path, changes, shown):
+    text = scoreboard.page(scoreboard.chapters(course(tmp_path, record(**changes))))
+    assert shown in text
+
+
+def test_check_fails_when_the_page_is_out_of_date(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(course(tmp_path, record()))
+    assert scoreboard.main(["--check"]) == 1
+    assert scoreboard.main([]) == 0
+    assert scoreboard.main(["--check"]) == 0
+    page = tmp_path / scoreboard.PAGE
+    page.write_text(page.read_text(encoding="utf-8") + "more\n", encoding="utf-8")
+    assert scoreboard.main(["--check"]) == 1
+    assert "out of date" in capsys.readouterr().out
