@@ -241,8 +241,8 @@ class TooLate(Code):
 
 recipe("one-layer-code", "One attention-only layer on code", n_layers=1, **SHORTER)(Code)
 recipe(
-    "three-layer-code", "Three attention-only layers on code", n_layers=3, dtype="float16",
-    **SHORTER,
+    "three-layer-code", "Three attention-only layers on code", seeds=(0, 1, 2), n_layers=3,
+    copied=0.5, dtype="float16",
 )(Code)  # fmt: skip
 recipe(
     "one-layer-code-smeared", "One layer on code, each key mixed with the one before",
