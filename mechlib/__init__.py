@@ -14,6 +14,7 @@ and from it open
     reading/        weights and patterns to facts: circuits, scores, attribution
     grokking/       addition modulo a prime
     pages/          what the reader sees: claims, figures, widgets, the scoreboard
+    exercises/      check(name, function): tells a reader what is wrong with an answer
     zoo/            load(name), train(name): recipes and the small weights they give
 
 Import the stage that you need: `from mechlib.reading import circuits`,

@@ -24,6 +24,7 @@ WINGS = {
     "constructed": ["model", "text"],
     "grokking": ["files", "model", "train"],
     "pages": ["files"],
+    "exercises": [],
     "zoo": ["files", "model", "interventions", "train", "text", "reading", "grokking", "pages"],
     "__main__": ["zoo", "text"],
     "__init__": [],
