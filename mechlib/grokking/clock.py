@@ -120,9 +120,14 @@ def low_rank_residual(W_L: Float[Tensor, "neuron answer"], frequencies: list[int
 
 
 @torch.no_grad()
-def evidence(model: nn.Module, task: modular.Task | None = None) -> dict[str, Any]:
-    """All the numbers at once, in float64; losses in nats over all pairs, or over the test pairs
-    of `task`.
+def evidence(
+    model: nn.Module, task: modular.Task | None = None, on: str = "test"
+) -> dict[str, Any]:
+    """All the numbers at once, in float64; losses in nats by the answers of `task` (a + b without
+    one), over its test pairs, or with on="all" over all pairs.
+
+    For subtraction the clock runs backwards in b, cos w(a - b - c): everything that speaks of a + b
+    is read with -b in b's place. ValueError for a task of another P, or another `on`.
 
     Keys: key frequencies; embedding share; W_L residual; direction variance (the smallest and the
     mean); logit variance; neurons above 0.85 (count) and their share; neuron share in keys;
@@ -136,7 +141,9 @@ def evidence(model: nn.Module, task: modular.Task | None = None) -> dict[str, An
     x = torch.arange(P)
     answers, where = (x[:, None] + x[None, :]) % P, torch.ones(P, P, dtype=torch.bool)
     if task is not None:
-        answers, where = _test_pairs(task, P)
+        answers, where = _pairs(task, P, on)
+        if task.operation == "subtract":
+            logits, neurons, answers, where = (t[:, -x] for t in (logits, neurons, answers, where))
     directions = direction_variance(neurons, W_L, keys)
     frequency, share = fourier.best_frequency(neurons)
     good = share > 0.85
@@ -169,11 +176,21 @@ def evidence(model: nn.Module, task: modular.Task | None = None) -> dict[str, An
     return out
 
 
-def _test_pairs(task: modular.Task, P: int) -> tuple[Int[Tensor, "a b"], Bool[Tensor, "a b"]]:
-    """The answers on the grid of pairs, and where the test pairs are. ValueError for another P."""
+def _pairs(
+    task: modular.Task, P: int, on: str = "test"
+) -> tuple[Int[Tensor, "a b"], Bool[Tensor, "a b"]]:
+    """The answers on the grid of pairs, and where the chosen pairs are: "test" or "all". Division
+    has no pairs with b = 0. ValueError for another P or another word."""
     if task.P != P:
         raise ValueError(f"task: P is {task.P}, the model's is {P}")
-    return task.answers.view(P, P), progress.mask(task.test, P)
+    if on not in ("test", "all"):
+        raise ValueError(f"on: got {on!r}, accepted: 'test', 'all'")
+    chosen = task.test if on == "test" else torch.arange(len(task.pairs))
+    answers = torch.zeros(P, P, dtype=torch.long)
+    answers[task.pairs[:, 0], task.pairs[:, 1]] = task.answers
+    where = torch.zeros(P, P, dtype=torch.bool)
+    where[task.pairs[chosen, 0], task.pairs[chosen, 1]] = True
+    return answers, where
 
 
 # --- replacing what is inside by what it ought to be ---------------------------------------------
@@ -209,7 +226,7 @@ def replacements(model: nn.Module, task: modular.Task, above: float = 0.85) -> d
     lowers it by half, "off W_L" brings it to 5.27.
     """
     P = modulus(model)
-    answers, test = _test_pairs(task, P)
+    answers, test = _pairs(task, P)
     logits, neurons = modular.all_logits(model, P), modular.all_neurons(model, P)
     W_L, mean = neuron_logit_map(model), neurons.mean((0, 1))
     frequency, share = fourier.best_frequency(neurons)

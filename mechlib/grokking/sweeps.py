@@ -10,8 +10,14 @@ that is finished goes into one tidy table, a row for each model, and a sweep tha
 goes on where it stopped.
 
 Chunks are independent, so they can be spread over a cluster by anything that offers Python's
-`concurrent.futures.Executor`: `sweep(..., executor=dask.distributed.Client(...).get_executor())`.
-Without one they run here, one after the other.
+`concurrent.futures.Executor`. With Dask (`pip install "mechlib[cluster]"`) that is one flag:
+
+    python -m mechlib.grokking.sweeps optimizers --workers 8            # processes on this machine
+    python -m mechlib.grokking.sweeps optimizers --scheduler tcp://...  # a cluster that runs already
+
+The table is the same, row for row, as without. What is not the same is the last digits of one
+model's numbers in chunks of another size: matrix products of another shape round differently, and
+a thousand steps make that visible. So chunks are cut from all the cells, done or not.
 
 Nanda et al. 2023, appendix (weight decay, data fraction); Lee et al. 2024 (Grokfast); Jordan et
 al. 2024 (Muon). Chapter 15.
@@ -19,8 +25,9 @@ al. 2024 (Muon). Chapter 15.
 
 import csv
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor, as_completed
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -93,7 +100,9 @@ class Cell:
     def together(self) -> tuple:
         """What two cells must share to be trained as one batch."""
         sizes = self.P, self.d_model, self.n_heads, self.d_mlp
-        return *sizes, self.steps, self.measure_every, self.optimizer
+        # without b = 0 there are fewer pairs to measure on
+        grid = "divide" if self.operation == "divide" else "all pairs"
+        return *sizes, grid, self.steps, self.measure_every, self.optimizer
 
 
 # --- many models as one ------------------------------------------------------------------------
@@ -163,9 +172,10 @@ class Optimizer:
     """AdamW, Grokfast or Muon on stacked weights; lr and weight decay are (model,) tensors.
 
     AdamW as in torch, betas (0.9, 0.98), with decoupled weight decay on every parameter. Grokfast
-    (the moving-average form): gradient + 2 * average, average = 0.98 average + 0.02 gradient.
-    Muon: momentum 0.95 (Nesterov), orthogonalised by five Newton-Schulz steps, scaled by
-    sqrt(max(1, rows / columns)); heads are matrices of their own.
+    (the moving-average form): gradient + 2 * average, average = 0.98 average + 0.02 gradient,
+    which starts at the first gradient. Muon: momentum 0.95 (Nesterov), orthogonalised by five
+    Newton-Schulz steps, scaled by sqrt(max(1, out / in)) as the released code scales its weights
+    of shape (out, in); ours are (in, out). Heads are matrices of their own.
     """
 
     def __init__(self, weights: Weights, kind: str, lr: Tensor, muon_lr: Tensor, decay: Tensor):
@@ -191,7 +201,9 @@ class Optimizer:
 
     def _adam(self, name: str, g: Tensor) -> Tensor:
         if self.kind == "grokfast":
-            g = g + 2.0 * self.slow[name].mul_(0.98).add_(g, alpha=0.02)
+            slow = self.slow[name]
+            slow.copy_(g) if self.count == 1 else slow.mul_(0.98).add_(g, alpha=0.02)
+            g = g + 2.0 * slow
         m = self.first[name].lerp_(g, 0.1)
         v = self.second[name].mul_(0.98).addcmul_(g, g, value=0.02)
         root = (v / (1 - 0.98**self.count)).sqrt_().add_(1e-8)
@@ -199,7 +211,8 @@ class Optimizer:
 
     def _muon(self, name: str, g: Tensor) -> Tensor:
         m = self.first[name].mul_(0.95).add_(g)
-        return orthogonalised(g + 0.95 * m) * math.sqrt(max(1.0, g.shape[-2] / g.shape[-1]))
+        n_in, n_out = g.shape[-2:]
+        return orthogonalised(g + 0.95 * m) * math.sqrt(max(1.0, n_out / n_in))
 
 
 def orthogonalised(G: Float[Tensor, "*batch row column"]) -> Float[Tensor, "*batch row column"]:
@@ -226,7 +239,8 @@ def train_together(
     A row holds the cell's fields; memorised and grokked, the first measured step with train (test)
     accuracy >= 0.99 (empty if never); train and test loss (nats) and accuracy at the end; squared
     norm at the start, when memorised, at its largest and at the end; W_E's Gini; and with
-    `evidence` the key frequencies and the shares of `clock.evidence`.
+    `evidence` the key frequencies and the shares of `clock.evidence`, whose losses are those of the
+    cell's own answers, over all pairs.
     """
     if len({cell.together() for cell in cells}) != 1:
         raise ValueError("cells: at least one, all alike in sizes, steps, optimizer, measure_every")
@@ -321,7 +335,7 @@ def _row(cell: Cell, i: int, records: list, final: Weights, evidence: bool) -> d
     if evidence:
         model = cell.build()
         model.load_state_dict({name: w[i] for name, w in final.items()})
-        found = clock.evidence(model)
+        found = clock.evidence(model, cell.task(), on="all")
         row |= {
             "key_frequencies": " ".join(str(k) for k in found["key frequencies"]),
             "embedding_share": found["embedding share"],
@@ -349,30 +363,84 @@ def sweep(
     """Train every cell that `table` does not hold yet, in chunks of at most `together`, and give
     the rows of all of them, in the order of `cells`.
 
-    The table (CSV, one row a model) is rewritten after each chunk, so nothing finished is lost.
+    The table (CSV, one row a model, in the order of `cells`; rows of other cells after them) is
+    rewritten after each chunk, so nothing finished is lost. A row without evidence is made anew
+    when `evidence` is wanted.
     executor: where chunks run; here, one after the other, for None.
+    show: a progress bar that counts models.
     """
     if together < 1:
         raise ValueError(f"together: at least 1, got {together}")
     cells, table = list(dict.fromkeys(cells)), Path(table)
-    done = {row_cell(row): row for row in read_table(table)} if table.exists() else {}
-    chunks = chunked([cell for cell in cells if cell not in done], together)
-    if show and chunks:
-        print(f"{table.name}: {len(cells)} models, {sum(map(len, chunks))} to train")
+    stored = read_table(table) if table.exists() else []
+    rows = {row_cell(row): row for row in stored}
+    done = {
+        c for c, row in rows.items() if not evidence or row.get("loss_without_keys") is not None
+    }
+    chunks = [[cell for cell in chunk if cell not in done] for chunk in chunked(cells, together)]
+    chunks = [chunk for chunk in chunks if chunk]
 
-    def keep(rows: list[dict[str, Any]]) -> None:
-        done.update({row_cell(row): row for row in rows})
-        write_table(table, list(done.values()))
+    def in_order() -> list[dict[str, Any]]:
+        return [rows[cell] for cell in dict.fromkeys([*cells, *rows]) if cell in rows]
 
-    if executor is None:
-        for chunk in chunks:
-            keep(train_together(chunk, device, evidence)[0])
-    else:
-        waiting = [executor.submit(train_together, chunk, device, evidence) for chunk in chunks]
-        for future in as_completed(waiting):
-            keep(future.result()[0])
+    for made in _made(chunks, device, evidence, executor, show and table.name):
+        rows.update({row_cell(row): row for row in made})
+        write_table(table, in_order())
+    if stored and not chunks and stored != in_order():
+        write_table(table, in_order())
     rows = {row_cell(row): row for row in read_table(table)} if table.exists() else {}
     return [rows[cell] for cell in cells]
+
+
+def _made(
+    chunks: list[list[Cell]],
+    device: str | None,
+    evidence: bool,
+    executor: Executor | None,
+    name: str | bool,
+) -> Iterator[list[dict[str, Any]]]:
+    """The rows of each chunk, as it is finished, with a progress bar called `name`."""
+    from tqdm.auto import tqdm
+
+    with tqdm(
+        total=sum(map(len, chunks)), desc=name or None, unit="model", disable=not name
+    ) as bar:
+        if executor is None:
+            finished = (_rows(chunk, device, evidence) for chunk in chunks)
+        else:
+            waiting = [executor.submit(_rows, chunk, device, evidence) for chunk in chunks]
+            finished = (future.result() for future in as_completed(waiting))
+        for rows in finished:
+            bar.update(len(rows))
+            yield rows
+
+
+def _rows(chunk: list[Cell], device: str | None, evidence: bool) -> list[dict[str, Any]]:
+    """What a worker sends back: the rows, without the weights."""
+    return train_together(chunk, device, evidence)[0]
+
+
+@contextmanager
+def cluster(scheduler: str | None = None, workers: int | None = None) -> Iterator[Executor]:
+    """A Dask executor: of the scheduler at this address, or of `workers` processes started here
+    (one thread each) and stopped again. ModuleNotFoundError says how to install Dask."""
+    if (scheduler is None) == (workers is None):
+        raise ValueError(f"scheduler, workers: one of the two wanted, got {scheduler}, {workers}")
+    if workers is not None and workers < 1:
+        raise ValueError(f"workers: at least 1, got {workers}")
+    try:
+        from distributed import Client, LocalCluster
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            'scheduler, workers: Dask is not here; pip install "mechlib[cluster]"'
+        ) from error
+    if scheduler is not None:
+        with Client(scheduler) as client:
+            yield client.get_executor()
+        return
+    local = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
+    with local, Client(local) as client:
+        yield client.get_executor()
 
 
 def chunked(cells: list[Cell], together: int) -> list[list[Cell]]:
@@ -391,15 +459,17 @@ def chunked(cells: list[Cell], together: int) -> list[list[Cell]]:
 
 
 def write_table(path: Path, rows: list[Mapping[str, Any]]) -> None:
-    """Write rows as CSV, numbers to six digits; beside the old file first, then in its place."""
+    """Write rows as CSV, beside the old file first, then in its place. What was measured is kept to
+    six digits; what was chosen, the fields of the cell, exactly."""
     names = list(dict.fromkeys(name for row in rows for name in row))
+    exact = {f.name for f in fields(Cell)}
 
     def fill(beside: Path) -> None:
         with beside.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, names, lineterminator="\n")
             writer.writeheader()
             for row in rows:
-                writer.writerow({k: _written(v) for k, v in row.items()})
+                writer.writerow({k: _written(v, k in exact) for k, v in row.items()})
 
     write_in_place(path, fill)
 
@@ -423,10 +493,12 @@ def row_cell(row: Mapping[str, Any]) -> Cell:
     return Cell(**{f.name: row[f.name] for f in fields(Cell)})
 
 
-def _written(value: Any) -> Any:
+def _written(value: Any, exact: bool) -> Any:
     if value is None:
         return ""
-    return f"{value:.6g}" if isinstance(value, float) else value
+    if not isinstance(value, float):
+        return value
+    return f"{value:.17g}" if exact and float(f"{value:.6g}") != value else f"{value:.6g}"
 
 
 def _read(text: str, kind: Any) -> Any:
@@ -522,7 +594,8 @@ SWEEPS = {
 
 
 def main(argv: list[str] | None = None) -> None:
-    """`python -m mechlib.grokking.sweeps NAME ... [--seeds 3] [--together 16] [--device cuda]`"""
+    """`python -m mechlib.grokking.sweeps NAME ... [--seeds 3] [--together 16] [--device cuda]
+    [--workers 8 | --scheduler ADDRESS]`"""
     import argparse
 
     parser = argparse.ArgumentParser(
@@ -533,15 +606,25 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--together", type=int, default=16, help="models in a batch (default 16)")
     parser.add_argument("--device", choices=["cpu", "cuda"])
     parser.add_argument("--into", type=Path, default=TABLES, help="folder of the tables")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--workers", type=int, help="spread over so many processes here (Dask)")
+    where.add_argument("--scheduler", help="spread over the Dask cluster at this address")
     chosen = parser.parse_args(argv)
-    for name in chosen.names:
-        sweep(
-            SWEEPS[name](range(chosen.seeds)),
-            chosen.into / f"{name}.csv",
-            together=chosen.together,
-            device=chosen.device,
-        )
+    chosen.into.mkdir(parents=True, exist_ok=True)
+    spread = chosen.workers is not None or chosen.scheduler is not None
+    with cluster(chosen.scheduler, chosen.workers) if spread else nullcontext() as executor:
+        for name in chosen.names:
+            sweep(
+                SWEEPS[name](range(chosen.seeds)),
+                chosen.into / f"{name}.csv",
+                together=chosen.together,
+                device=chosen.device,
+                executor=executor,
+            )
 
 
 if __name__ == "__main__":
-    main()
+    # workers look functions up by their module, and `__main__` is another one there
+    from mechlib.grokking import sweeps
+
+    sweeps.main()

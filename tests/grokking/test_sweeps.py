@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from mechlib.grokking import modular, sweeps
+from mechlib.grokking import clock, modular, sweeps
 from mechlib.grokking.sweeps import Cell
 
 SMALL = {"P": 7, "d_model": 6, "n_heads": 2, "d_mlp": 5, "steps": 5, "fraction": 0.6}
@@ -172,3 +172,136 @@ def test_a_file_that_is_no_table_is_refused(tmp_path):
         sweeps.read_table(path)
     with pytest.raises(ValueError, match="together"):
         sweeps.sweep(cells(1), tmp_path / "x.csv", together=0)
+
+
+# --- what once went wrong ----------------------------------------------------------------------
+
+
+def test_a_cell_is_found_again_by_its_exact_numbers(tmp_path, monkeypatch):
+    thirds = [Cell(**{**SMALL, "fraction": 1 / 3, "lr": 1e-3 / 7})]
+    first = sweeps.sweep(thirds, tmp_path / "t.csv", device="cpu", evidence=False, show=False)
+    assert first[0]["fraction"] == 1 / 3
+    monkeypatch.setattr(sweeps, "train_together", lambda *_: pytest.fail("trained again"))
+    assert sweeps.sweep(thirds, tmp_path / "t.csv", evidence=False, show=False) == first
+
+
+def test_evidence_is_scored_by_the_cells_own_answers():
+    setting = {"P": 11, "d_model": 16, "n_heads": 2, "d_mlp": 32, "fraction": 0.8, "lr": 1e-2}
+    for task in ({"operation": "subtract"}, {"shuffled": True}, {"operation": "divide"}):
+        cell = Cell(**setting, **task, steps=400)
+        (row,), weights = sweeps.train_together([cell], device="cpu")
+        model, t = cell.build(), cell.task()
+        model.load_state_dict({name: w[0] for name, w in weights.items()})
+        logits = modular.all_logits(model, 11)[t.pairs[:, 0], t.pairs[:, 1]]
+        whole, _ = modular.score(logits, t.answers)
+        found = clock.evidence(model, t, on="all")
+        assert found["loss"] == pytest.approx(whole), task
+        assert row["loss_without_keys"] == pytest.approx(found["loss without keys"])
+
+
+def test_the_clock_of_subtraction_is_found():
+    """A network that adds, fed -b for b, subtracts: its evidence must be the same."""
+    cell = Cell(P=11, d_model=16, n_heads=2, d_mlp=32, fraction=0.8, steps=600, lr=1e-2)
+    _, weights = sweeps.train_together([cell], device="cpu", evidence=False)
+    adds = cell.build()
+    adds.load_state_dict({name: w[0] for name, w in weights.items()})
+    x = torch.arange(11)
+    logits = modular.all_logits(adds, 11)
+    neurons = modular.all_neurons(adds, 11)
+    want = clock.evidence(adds, modular.Task(11), on="all")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(modular, "all_logits", lambda *_: logits[:, -x])
+        patch.setattr(modular, "all_neurons", lambda *_: neurons[:, -x])
+        got = clock.evidence(adds, modular.Task(11, "subtract"), on="all")
+    for name in ("loss", "loss without keys", "loss without others", "logit variance"):
+        assert got[name] == pytest.approx(want[name]), name
+    with pytest.raises(ValueError, match="on: got 'train'"):
+        clock.evidence(adds, modular.Task(11), on="train")
+
+
+def test_operations_with_fewer_pairs_train_apart():
+    both = [Cell(**SMALL, operation=name) for name in ("add", "divide", "subtract")]
+    chunks = sweeps.chunked(both, 16)
+    assert [[c.operation for c in chunk] for chunk in chunks] == [["add", "subtract"], ["divide"]]
+    for chunk in chunks:
+        sweeps.train_together(chunk, device="cpu", evidence=False)
+
+
+def test_rows_without_evidence_are_made_anew_when_it_is_wanted(tmp_path):
+    sweeps.sweep(cells(2), tmp_path / "t.csv", device="cpu", evidence=False, show=False)
+    rows = sweeps.sweep(cells(2), tmp_path / "t.csv", device="cpu", show=False)
+    assert all(row["loss_without_keys"] is not None for row in rows)
+
+
+def test_rows_stand_in_the_order_of_the_cells(tmp_path):
+    mixed = [Cell(**{**SMALL, "fraction": f, "seed": s}) for s in (1, 0) for f in (0.8, 0.3)]
+    with ThreadPoolExecutor(3) as pool:
+        sweeps.sweep(mixed, tmp_path / "t.csv", together=1, device="cpu", executor=pool, show=False)
+    assert [sweeps.row_cell(row) for row in sweeps.read_table(tmp_path / "t.csv")] == mixed
+    alone = sweeps.sweep(mixed, tmp_path / "u.csv", together=1, device="cpu", show=False)
+    assert (tmp_path / "t.csv").read_bytes() == (tmp_path / "u.csv").read_bytes()
+    backwards = sweeps.sweep(mixed[::-1], tmp_path / "u.csv", device="cpu", show=False)
+    assert backwards == alone[::-1]
+    assert [sweeps.row_cell(row) for row in sweeps.read_table(tmp_path / "u.csv")] == mixed[::-1]
+
+
+def test_muon_scales_by_what_goes_out_over_what_goes_in():
+    g = torch.Generator().manual_seed(0)
+    shapes = {"blocks.0.mlp.W_in": (1, 4, 16), "blocks.0.attn.W_Q": (1, 2, 16, 4)}
+    weights = {name: torch.zeros(shape) for name, shape in shapes.items()}
+    gradients = {name: torch.randn(shape, generator=g) for name, shape in shapes.items()}
+    one = torch.ones(1)
+    sweeps.Optimizer(weights, "muon", one, one, 0 * one).step(gradients)
+    for name, factor in (("blocks.0.mlp.W_in", 2.0), ("blocks.0.attn.W_Q", 1.0)):
+        want = -factor * sweeps.orthogonalised(1.95 * gradients[name])
+        assert torch.allclose(weights[name], want, atol=1e-5), name
+
+
+def test_grokfasts_average_starts_at_the_first_gradient():
+    """Against the released filter written out for one weight, with AdamW's own first steps."""
+    g = [torch.tensor([1.0]), torch.tensor([0.5]), torch.tensor([-2.0])]
+    weights, one = {"x": torch.zeros(1)}, torch.ones(1)
+    optimizer = sweeps.Optimizer(weights, "grokfast", 0.1 * one, one, 0 * one)
+    plain = torch.nn.Parameter(torch.zeros(1))
+    adam = torch.optim.AdamW([plain], lr=0.1, betas=(0.9, 0.98), weight_decay=0.0)
+    average = None
+    for each in g:
+        optimizer.step({"x": each})
+        average = each if average is None else 0.98 * average + 0.02 * each
+        plain.grad = each + 2.0 * average
+        adam.step()
+        assert torch.allclose(weights["x"], plain.detach())
+
+
+def test_a_local_cluster_gives_the_same_table(tmp_path, monkeypatch):
+    pytest.importorskip("distributed", reason='needs Dask: pip install "mechlib[cluster]"')
+    monkeypatch.setitem(sweeps.SWEEPS, "norm-over-modulus", lambda seeds: cells(3))
+    here, there = tmp_path / "here", tmp_path / "there"
+    options = ["norm-over-modulus", "--together", "1", "--device", "cpu", "--into"]
+    sweeps.main([*options, str(here)])
+    sweeps.main([*options, str(there), "--workers", "2"])
+    name = "norm-over-modulus.csv"
+    assert (here / name).read_bytes() == (there / name).read_bytes()
+
+
+def test_a_scheduler_is_named_by_its_address(tmp_path):
+    distributed = pytest.importorskip(
+        "distributed", reason='needs Dask: pip install "mechlib[cluster]"'
+    )
+    with (
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, dashboard_address=None
+        ) as running,
+        sweeps.cluster(running.scheduler_address) as executor,
+    ):
+        sweeps.sweep(
+            cells(2), tmp_path / "t.csv", together=1, device="cpu", executor=executor, show=False
+        )
+    assert len(sweeps.read_table(tmp_path / "t.csv")) == 2
+
+
+def test_a_cluster_is_one_or_the_other():
+    with pytest.raises(ValueError, match="one of the two"), sweeps.cluster():
+        pass
+    with pytest.raises(ValueError, match="workers: at least 1"), sweeps.cluster(workers=0):
+        pass
