@@ -11,14 +11,13 @@ drawing nonsense.
 import json
 
 import numpy as np
-
-from mechlib.model import Transformer
+from torch import nn
 
 DTYPES = {"float16": "<f2", "float32": "<f4"}
 
 
-def pack(model: Transformer, dtype: str = "float16") -> bytes:
-    """The model for `read_model` in engine.js.
+def pack(model: nn.Module, dtype: str = "float16") -> bytes:
+    """A `mechlib.model.Transformer` for `read_model` in engine.js.
 
     dtype: "float16" (half the size) or "float32". ValueError for another one, or when a weight is
     too large for it.
