@@ -3,7 +3,10 @@
     python -m mechlib list
     python -m mechlib train NAME [NAME ...] [--device cpu|cuda] [--no-progress] [--fresh]
     python -m mechlib verify [NAME ...]
+    python -m mechlib refresh NAME [NAME ...]        # store again, as the recipe says today
+    python -m mechlib check-training [NAME ...]      # train again into nowhere: do the claims hold?
     python -m mechlib tokenizers
+    python -m mechlib --version
 
 Exit codes: 0 all is well; 1 a claim does not hold or a file is damaged; 2 a mistake in what was
 asked for.
@@ -11,6 +14,8 @@ asked for.
 
 import argparse
 import sys
+
+import mechlib
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -26,12 +31,13 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("stopped; the same command goes on from the last checkpoint", file=sys.stderr)
         return 1
-    except (AssertionError, ArithmeticError, ValueError, RuntimeError) as error:
+    except (AssertionError, ArithmeticError, ValueError, RuntimeError, OSError) as error:
         return _say(error, 1)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="mechlib", description="The course's trained models.")
+    parser.add_argument("--version", action="version", version=f"mechlib {mechlib.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     command = commands.add_parser("list", help="every model, and whether it is stored here")
@@ -49,6 +55,19 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("names", nargs="*", metavar="NAME", help="default: all that are stored")
     command.add_argument("--all", action="store_true", help="all that are stored")
     command.set_defaults(command=_verify)
+
+    command = commands.add_parser("refresh", help="store models again, as their recipes say today")
+    command.add_argument("names", nargs="+", metavar="NAME")
+    command.set_defaults(command=_refresh)
+
+    command = commands.add_parser(
+        "check-training", help="train again, without storing, and check the claims"
+    )
+    command.add_argument("names", nargs="*", metavar="NAME", help="default: all under --minutes")
+    command.add_argument(
+        "--minutes", type=float, default=5.0, help="leave out what took longer (default 5)"
+    )
+    command.set_defaults(command=_check_training)
 
     command = commands.add_parser("tokenizers", help="train the stored tokenizers anew")
     command.set_defaults(command=_tokenizers)
@@ -92,9 +111,10 @@ def _train(arguments) -> int:
 def _verify(arguments) -> int:
     from mechlib import zoo
 
-    code = 0
+    code, stored = 0, zoo.stored()
     for name in arguments.names:
-        zoo.info(name)
+        if name not in stored:
+            zoo.info(name)  # raises, and says what is near
     for name in arguments.names or zoo.stored():
         try:
             records = zoo.verify(name, quiet=False)
@@ -104,6 +124,30 @@ def _verify(arguments) -> int:
         failed = sum(not record["holds"] for record in records)
         code = 1 if failed else code
         print(f"{name}: digests right; {len(records) - failed} of {len(records)} claims hold")
+    return code
+
+
+def _refresh(arguments) -> int:
+    from mechlib import zoo
+
+    code = 0
+    for name in arguments.names:
+        try:
+            print(f"{name}: stored again; {len(zoo.refresh(name))} claims hold")
+        except (AssertionError, ValueError) as error:
+            code = _say(error, 1)
+    return code
+
+
+def _check_training(arguments) -> int:
+    from mechlib import zoo
+
+    code = 0
+    for name in arguments.names or zoo.trained_within(60 * arguments.minutes):
+        try:
+            print(f"{name}: trained again; {len(zoo.check_training(name))} claims hold", flush=True)
+        except (AssertionError, ArithmeticError) as error:
+            code = _say(error, 1)
     return code
 
 

@@ -14,7 +14,6 @@ scales: a gain could be multiplied into the next matrix, so it would be a parame
 Used from chapter 02 on.
 """
 
-import difflib
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -25,6 +24,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from mechlib.interventions import SILENT, Intervention, Tape
+from mechlib.nearest import nearest
 
 
 @dataclass(frozen=True)
@@ -118,8 +118,7 @@ def activation_name(short: str, layer: int) -> str:
 
 
 def _unknown(what: str, name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.4)
-    return f"no {what} {name!r} here" + (f"; near it: {', '.join(near)}" if near else "")
+    return f"no {what} {name!r} here{nearest(name, known)}"
 
 
 def sinusoids(

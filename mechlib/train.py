@@ -34,7 +34,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from mechlib.files import write_in_place
+from mechlib.files import content_digest, sealed, write_in_place
 
 # ---------------------------------------------------------------------------------------- history
 
@@ -158,11 +158,13 @@ def next_token_loss(model: nn.Module, tokens: Int[Tensor, "batch pos"]) -> Float
 
 
 def rate(step: int, steps: int, warmup: int, schedule: str | Callable[[int], float]) -> float:
-    """The factor on the learning rate: a linear warm-up, then constant, or a half cosine to 0."""
+    """The factor on the learning rate: a linear warm-up, then constant, or a half cosine to 0. A
+    schedule of your own is multiplied by the warm-up."""
+    warm = min(1.0, (step + 1) / warmup) if warmup else 1.0
     if callable(schedule):
-        return schedule(step)
+        return warm * schedule(step)
     if step < warmup:
-        return (step + 1) / warmup
+        return warm
     if schedule == "cosine":
         return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
     return 1.0
@@ -222,7 +224,8 @@ def train(
 
     Raises:
         ValueError: bad arguments, or a checkpoint that is damaged or belongs to another run.
-        FloatingPointError: the loss is not finite; names the step. The last checkpoint stays.
+        FloatingPointError: the loss or a weight is not finite; names the step. The last checkpoint
+            stays.
     """
     measures = dict(measures or {})
     snapshot_steps = _check_arguments(steps, warmup, schedule, checkpoint_every, snapshot_at)
@@ -245,8 +248,7 @@ def train(
             "weight_decay": weight_decay,
             "betas": list(betas),
             "warmup": warmup,
-            "schedule": schedule if isinstance(schedule, str) else "a function",
-            "optimizer": "AdamW" if optimizer is None else "a function",
+            "schedule": schedule if isinstance(schedule, str) else _factors(schedule, steps),
             "measures": sorted(measures),
             "measure steps": _pack(sorted(measure_steps)),
             "snapshot steps": sorted(snapshot_steps),
@@ -263,12 +265,16 @@ def train(
     else:
         opt = optimizer(parameters)
     base_rates = [group["lr"] for group in opt.param_groups]
+    half = torch.autocast(device.type, torch.bfloat16) if autocast else nullcontext()
+    if identity is not None:  # functions are known by what they do
+        with torch.no_grad(), half:
+            first = float(loss_fn(model, _to(batch_at(0), device)))
+        identity |= {"optimizer": _kind_of(opt), "first loss": first}
     run = Run(model, History())
     start = 0
     if checkpoint is not None and checkpoint.exists():
         start = _resume(checkpoint, identity, run, opt, after_backward)
 
-    half = torch.autocast(device.type, torch.bfloat16) if autocast else nullcontext()
     was_training = model.training
     model.train()
     losses = _Losses(run.history, start, steps, lr, checkpoint, progress)
@@ -282,6 +288,7 @@ def train(
                 run.snapshots[step] = _copy_to_cpu(model.state_dict())
             if step > start and (step == steps or step % checkpoint_every == 0):
                 losses.flush()
+                _check_finite(model, step, lr, checkpoint)
                 if checkpoint is not None:
                     _save(checkpoint, identity, step, run, opt, after_backward)
             if step == steps:
@@ -304,6 +311,22 @@ def train(
         model.train(was_training)
         model.to(home)
     return run
+
+
+def _check_finite(model: nn.Module, step: int, lr: float, checkpoint: Path | None) -> None:
+    """A finite loss can have a gradient that is not, and the weights then wait for the next loss to
+    show it: they must not get into a checkpoint."""
+    for name, p in model.named_parameters():
+        if not bool(torch.isfinite(p).all()):
+            raise FloatingPointError(
+                f"{name} is not finite after step {step} (learning rate {lr:g})"
+                + _what_is_kept(checkpoint)
+            )
+
+
+def _what_is_kept(checkpoint: Path | None) -> str:
+    kept = checkpoint is not None and checkpoint.exists()
+    return f"; {checkpoint} keeps the last good weights" if kept else ""
 
 
 class _Losses:
@@ -340,9 +363,7 @@ class _Losses:
             self.bar.set_postfix_str(f"loss {values[-1]:.4f}")
 
     def _diverged(self, value: float) -> str:
-        kept = ""
-        if self.checkpoint is not None and self.checkpoint.exists():
-            kept = f"; {self.checkpoint} keeps the last good weights"
+        kept = _what_is_kept(self.checkpoint)
         return f"loss is {value} at step {self.step} (learning rate {self.lr:g}){kept}"
 
     def close(self) -> None:
@@ -426,6 +447,20 @@ def _batch_digest(batch: Any) -> str:
     return repr(batch) if isinstance(batch, (int, float, str, type(None))) else ""
 
 
+def _factors(schedule: Callable[[int], float], steps: int) -> str:
+    """A schedule of one's own, as the digest of all its factors."""
+    return "a function, " + content_digest([float(schedule(step)) for step in range(steps)])[:12]
+
+
+def _kind_of(opt: torch.optim.Optimizer) -> list:
+    """An optimizer by its class and settings, without the rates' current factor."""
+    settings = [
+        {k: repr(v) for k, v in sorted(group.items()) if k != "params"}
+        for group in opt.param_groups
+    ]
+    return [type(opt).__name__, settings]
+
+
 def _config_of(model: nn.Module) -> Any:
     config = getattr(model, "config", None)
     return config.to_dict() if hasattr(config, "to_dict") else None
@@ -456,8 +491,9 @@ def _save(path, identity, step, run, opt, after_backward) -> None:
         "optimizer groups": [
             {k: v for k, v in group.items() if k != "params"} for group in state["param_groups"]
         ],
-        "digest": tensors_digest(tensors),
+        "tensors": tensors_digest(tensors),
     }
+    header = sealed(json.loads(json.dumps(header)))
     metadata = {"checkpoint": json.dumps(header)}
     write_in_place(path, lambda beside: save_file(tensors, beside, metadata))
 
@@ -468,7 +504,11 @@ def _resume(path, identity, run, opt, after_backward) -> int:
     identity = json.loads(json.dumps(identity))  # tuples become lists, as they did in the file
     for key, mine in identity.items():
         theirs = header["identity"].get(key)
-        if theirs != mine:
+        if key == "first loss" and theirs is not None:
+            same = math.isclose(theirs, mine, rel_tol=1e-3)  # another processor rounds otherwise
+        else:
+            same = theirs == mine
+        if not same:
             raise ValueError(
                 f"checkpoint: {path} belongs to another run: its {key} is {_short(theirs)}, "
                 f"here it is {_short(mine)}. Delete the file to start anew."
@@ -506,8 +546,9 @@ def _read(path: Path) -> tuple[dict, dict[str, Tensor]]:
         with safe_open(path, "pt") as file:
             header = json.loads((file.metadata() or {})["checkpoint"])
             tensors = {key: file.get_tensor(key) for key in file.keys()}
-        intact = tensors_digest(tensors) == header["digest"]
-    except (SafetensorError, KeyError, ValueError) as error:
+        intact = sealed(header)["digest"] == header["digest"]
+        intact = intact and tensors_digest(tensors) == header["tensors"]
+    except (SafetensorError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise ValueError(
             f"checkpoint: {path} cannot be read ({error}). Delete it to start anew."
         ) from error

@@ -74,7 +74,7 @@ def test_a_damaged_file_is_exit_code_1_and_the_others_are_still_checked(small_zo
 def test_an_unknown_name_is_exit_code_2_before_anything_is_done(command, small_zoo, capsys):
     assert main([command, "tiny", "tiny-tabel"]) == 2
     out, err = capsys.readouterr()
-    wanted = "no model is called 'tiny-tabel'; nearest: tiny-table"
+    wanted = "no model is called 'tiny-tabel'; nearest: 'tiny-table'"
     if command == "train":
         assert wanted in err
     else:  # "tiny" comes first, and is not trained yet
@@ -114,3 +114,41 @@ def test_as_a_command():
     )
     assert done.returncode == 2
     assert "no model is called 'no-such-model'" in done.stderr
+
+
+def test_the_version(capsys):
+    with pytest.raises(SystemExit) as left:
+        main(["--version"])
+    assert left.value.code == 0
+    assert capsys.readouterr().out.startswith("mechlib 0.")
+
+
+def test_refresh_and_check_training(small_zoo, capsys):
+    main(["train", "tiny", "--device", "cpu", "--no-progress"])
+    assert main(["refresh", "tiny"]) == 0
+    assert "tiny: stored again; 2 claims hold" in capsys.readouterr().out
+    before = {path.name: path.read_bytes() for path in small_zoo.WEIGHTS.iterdir()}
+    assert main(["check-training"]) == 0
+    assert "tiny: trained again; 2 claims hold" in capsys.readouterr().out
+    assert main(["check-training", "tiny-wrong"]) == 1
+    assert {path.name: path.read_bytes() for path in small_zoo.WEIGHTS.iterdir()} == before
+
+
+def test_an_altered_record_is_exit_code_1(small_zoo, capsys):
+    main(["train", "tiny", "tiny-table", "--device", "cpu", "--no-progress"])
+    for text in ("[]", "{}", "{"):
+        (small_zoo.WEIGHTS / "tiny.json").write_text(text, encoding="utf-8")
+        capsys.readouterr()
+        assert main(["verify", "tiny", "tiny-table"]) == 1
+        out, err = capsys.readouterr()
+        assert "tiny.json is damaged" in err
+        assert "tiny-table: digests right" in out
+    small_zoo.WEIGHTS.joinpath("tiny.json").unlink()
+    assert main(["verify", "tiny"]) == 2
+
+
+def test_a_cache_that_cannot_be_written(small_zoo, tmp_path, monkeypatch, capsys):
+    (tmp_path / "in the way").write_text("", encoding="utf-8")
+    monkeypatch.setenv("MECHLIB_CACHE", str(tmp_path / "in the way"))
+    assert main(["train", "tiny", "--device", "cpu", "--no-progress"]) == 1
+    assert "MECHLIB_CACHE: cannot write to" in capsys.readouterr().err

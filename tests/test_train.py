@@ -126,6 +126,10 @@ def test_rate():
     assert cosine == pytest.approx([1, (1 + math.sqrt(0.5)) / 2, 0.5, (1 - math.sqrt(0.5)) / 2])
 
 
+def test_a_schedule_of_ones_own_is_warmed_up_too():
+    assert [rate(step, 4, 2, lambda step: 10.0) for step in range(4)] == [5, 10, 10, 10]
+
+
 def test_it_learns():
     generator = torch.Generator().manual_seed(3)
     follows = torch.randperm(VOCAB, generator=generator)  # each token has one successor
@@ -338,6 +342,31 @@ def test_a_checkpoint_of_another_run_is_refused(change, named, tmp_path):
     assert path.exists()
 
 
+def squared(model, tokens):
+    return next_token_loss(model, tokens).square()
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "named"),
+    [
+        ({}, {"loss_fn": squared}, "first loss"),
+        ({"schedule": lambda step: 1.0}, {"schedule": lambda step: 0.5}, "schedule"),
+        (
+            {"optimizer": lambda p: torch.optim.SGD(p, lr=0.1)},
+            {"optimizer": lambda p: torch.optim.SGD(p, lr=0.2)},
+            "optimizer",
+        ),
+        ({}, {"optimizer": lambda p: torch.optim.SGD(p, lr=0.1)}, "optimizer"),
+    ],
+)
+def test_functions_are_known_by_what_they_do(first, second, named, tmp_path):
+    path = tmp_path / "run.safetensors"
+    train(Table(), batch_at, checkpoint=path, **SETTINGS | first)
+    train(Table(), batch_at, checkpoint=path, **SETTINGS | first)  # the same again is the same
+    with pytest.raises(ValueError, match=f"belongs to another run: its {named} is"):
+        train(Table(), batch_at, checkpoint=path, **SETTINGS | second)
+
+
 def test_other_weights_and_other_data_are_another_run(tmp_path):
     path = tmp_path / "run.safetensors"
     train(Table(), batch_at, checkpoint=path, **SETTINGS)
@@ -372,6 +401,20 @@ def test_a_loss_that_is_not_finite_stops_and_names_the_step(tmp_path):
     with pytest.raises(FloatingPointError, match=r"loss is nan at step 23.*keeps the last good"):
         train(Table(), batch_at, loss_fn=poisoned, checkpoint=path, **SETTINGS)
     resumed = train(Table(), batch_at, checkpoint=path, **SETTINGS)  # from step 20, nothing lost
+    assert same(resumed.model.state_dict(), train(Table(), batch_at, **SETTINGS).model.state_dict())
+
+
+def test_a_gradient_that_is_not_finite_spoils_no_checkpoint(tmp_path):
+    path = tmp_path / "run.safetensors"
+
+    def spoil(model, step):  # the last step before the checkpoint at 20: its loss is still finite
+        if step == 19:
+            model.W_E.grad[0, 0] = math.nan
+
+    message = r"W_E is not finite after step 20.*keeps the last good"
+    with pytest.raises(FloatingPointError, match=message):
+        train(Table(), batch_at, after_backward=spoil, checkpoint=path, **SETTINGS)
+    resumed = train(Table(), batch_at, checkpoint=path, **SETTINGS)  # from step 10, nothing lost
     assert same(resumed.model.state_dict(), train(Table(), batch_at, **SETTINGS).model.state_dict())
 
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from mechlib import zoo
+from mechlib.files import sealed
 from mechlib.model import Config, Transformer
 from mechlib.pages.claims import ClaimFailed
 from mechlib.zoo import recipes
@@ -229,7 +230,7 @@ def test_weights_of_another_config_are_refused(small_zoo):
         about = json.loads(path.read_text(encoding="utf-8"))
         saved = json.dumps(about)
         about["config"] |= change
-        path.write_text(json.dumps(about), encoding="utf-8")
+        path.write_text(json.dumps(sealed(about)), encoding="utf-8")
         with pytest.raises(ValueError, match=message):
             small_zoo.load("tiny")
         with pytest.raises(ValueError, match="the snapshot at 0 does not fit"):
@@ -239,9 +240,9 @@ def test_weights_of_another_config_are_refused(small_zoo):
 
 
 def test_unknown_and_untrained_names(small_zoo):
-    with pytest.raises(KeyError, match=r"no model is called 'tiny-tabel'; nearest: tiny-table"):
+    with pytest.raises(KeyError, match=r"no model is called 'tiny-tabel'; nearest: 'tiny-table'"):
         small_zoo.load("tiny-tabel")
-    with pytest.raises(KeyError, match="nearest: tiny"):
+    with pytest.raises(KeyError, match="nearest: 'tiny'"):
         small_zoo.train("tinny")
     with pytest.raises(FileNotFoundError, match="python -m mechlib train tiny"):
         small_zoo.load("tiny")
@@ -323,3 +324,58 @@ def test_every_stored_model_loads_and_its_claims_were_met(name):
         assert all(torch.isfinite(p).all() for p in model.parameters())
         assert sum(p.numel() for p in model.parameters()) == about["parameters"]
     assert list(zoo.snapshots(name)) == about["snapshot_steps"]
+
+
+def test_the_weights_leave_room():
+    """A clone stays small: everything beside the code of the zoo, in bytes."""
+    assert sum(path.stat().st_size for path in zoo.WEIGHTS.iterdir()) < 48_000_000
+
+
+# -------------------------------------------------------------------------- stored again, jittered
+
+
+def test_refresh_stores_in_the_recipes_type_and_thins_snapshots(small_zoo, monkeypatch):
+    trained(small_zoo)
+    before, about = small_zoo.load("tiny"), small_zoo.info("tiny")
+    path = small_zoo.WEIGHTS / "tiny.json"
+    old = {key: value for key, value in about.items() if key != "digest"}
+    old["claims"] = [{"sentence": "of an older form", "control": 0.5, "holds": True}]
+    path.write_text(json.dumps(old), encoding="utf-8")
+    with pytest.raises(ValueError, match="of an old form"):
+        small_zoo.load("tiny")
+    monkeypatch.setattr(small_zoo.find("tiny"), "dtype", "float16")
+    monkeypatch.setattr(small_zoo.find("tiny"), "snapshot_at", (0, 23), raising=False)
+    assert small_zoo.refresh("tiny") == small_zoo.info("tiny")["claims"] == about["claims"]
+    assert torch.equal(small_zoo.load("tiny").W_E, before.W_E.half().float())
+    assert list(small_zoo.snapshots("tiny")) == [0, 23]
+    assert small_zoo.info("tiny")["history"] == about["history"]
+
+
+def test_refresh_refuses_what_another_recipe_trained(small_zoo, monkeypatch):
+    trained(small_zoo)
+    before = files(small_zoo.WEIGHTS)
+    monkeypatch.setattr(small_zoo.find("tiny"), "bound", 50.0)
+    with pytest.raises(ValueError, match=r"tiny: stored by another recipe, \['bound'\] differ"):
+        small_zoo.refresh("tiny")
+    assert files(small_zoo.WEIGHTS) == before
+
+
+def test_jitter_moves_every_weight_by_as_much_as_rounding(small_zoo, monkeypatch):
+    trained(small_zoo)
+    for dtype, size in ((torch.float32, 1e-7), (torch.float64, 1e-12)):
+        monkeypatch.delenv("MECHLIB_JITTER", raising=False)
+        exact = small_zoo.load("tiny", dtype).W_E.detach()
+        states = small_zoo.snapshots("tiny", dtype)
+        monkeypatch.setenv("MECHLIB_JITTER", "1")
+        once, again = (small_zoo.load("tiny", dtype).W_E.detach() for _ in range(2))
+        assert torch.equal(once, again)
+        off = ((once - exact) / exact).abs()
+        assert 0.2 * size < off.mean() < 2 * size
+        assert off.max() < 10 * size
+        for step, state in small_zoo.snapshots("tiny", dtype).items():
+            assert not torch.equal(state["W_E"], states[step]["W_E"])
+        monkeypatch.setenv("MECHLIB_JITTER", "2")
+        assert not torch.equal(small_zoo.load("tiny", dtype).W_E, once)
+    monkeypatch.setenv("MECHLIB_JITTER", "yes")
+    with pytest.raises(ValueError, match="MECHLIB_JITTER: a whole number"):
+        small_zoo.load("tiny")

@@ -319,26 +319,38 @@ def fast_logits(
 
 
 class _ExactCrossEntropy(torch.autograd.Function):
-    """softplus(logsumexp of the wrong answers - the right one), and its gradient, in one go."""
+    """softplus(logsumexp of the wrong answers - the right one), and its gradient, in one go.
+
+    The gradient that is ready is a number like any other; only when it is to be differentiated
+    once more is it computed again, from the logits.
+    """
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, answers: Tensor) -> Tensor:
         column = answers[:, None]
         gaps = logits - logits.gather(1, column)
         gaps.scatter_(1, column, -math.inf)
-        top = gaps.max(dim=1, keepdim=True).values
+        largest = torch.finfo(
+            gaps.dtype
+        ).max  # all the others forbidden: -inf less -inf is no number
+        top = gaps.max(dim=1, keepdim=True).values.clamp_(-largest, largest)
         e = gaps.sub_(top).exp_()
         total = e.sum(dim=1, keepdim=True)
         wrong = total.log() + top  # log-odds of "not the right answer"
         # d loss / d logits: the wrong answers' probabilities, and minus their sum at the right one
         chance = torch.sigmoid(wrong)
-        e.mul_(chance / total).scatter_(1, column, -chance)
-        ctx.save_for_backward(e)
+        smallest = torch.finfo(gaps.dtype).tiny
+        e.mul_(chance / total.clamp_min(smallest)).scatter_(1, column, -chance)
+        ctx.save_for_backward(e, logits, answers)
         return torch.logaddexp(wrong, wrong.new_zeros(())).flatten()
 
     @staticmethod
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None]:
-        (gradient,) = ctx.saved_tensors
+        gradient, logits, answers = ctx.saved_tensors
+        if torch.is_grad_enabled():  # somebody asked for create_graph
+            column = answers[:, None]
+            wrong = logits.softmax(1).scatter(1, column, 0.0)
+            gradient = wrong.scatter(1, column, -wrong.sum(1, keepdim=True))
         return gradient * slope[:, None], None
 
 

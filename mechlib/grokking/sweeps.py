@@ -13,7 +13,7 @@ Chunks are independent, so they can be spread over a cluster by anything that of
 `concurrent.futures.Executor`. With Dask (`pip install "mechlib[cluster]"`) that is one flag:
 
     python -m mechlib.grokking.sweeps optimizers --workers 8            # processes on this machine
-    python -m mechlib.grokking.sweeps optimizers --scheduler tcp://...  # a cluster that runs already
+    python -m mechlib.grokking.sweeps optimizers --scheduler tcp://...  # a cluster already there
 
 The table is the same, row for row, as without. What is not the same is the last digits of one
 model's numbers in chunks of another size: matrix products of another shape round differently, and

@@ -12,7 +12,7 @@ Chapters 06 to 10 use it. Leading axes ("..." below) are batch axes, for example
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, SupportsIndex
 
 import torch
 from jaxtyping import Complex, Float, Int
@@ -94,17 +94,19 @@ class FactoredMatrix:
         """The product multiplied out: m * n numbers for every matrix of the batch."""
         return self.A @ self.B
 
-    def rows(self, index: int | Sequence[int] | Tensor) -> Float[Tensor, "..."]:
+    def rows(self, index: SupportsIndex | Sequence[int] | Tensor) -> Float[Tensor, "..."]:
         """Rows `index` of M: (..., n) for one int, (..., k, n) for k of them. Costs k * r * n."""
-        if isinstance(index, int):
+        index = torch.as_tensor(index)
+        if index.ndim == 0:  # an int, of Python, numpy or torch
             return (self.A[..., index, None, :] @ self.B)[..., 0, :]
-        return self.A[..., torch.as_tensor(index), :] @ self.B
+        return self.A[..., index, :] @ self.B
 
-    def columns(self, index: int | Sequence[int] | Tensor) -> Float[Tensor, "..."]:
+    def columns(self, index: SupportsIndex | Sequence[int] | Tensor) -> Float[Tensor, "..."]:
         """Columns `index` of M: (..., m) for one int, (..., m, k) for k of them."""
-        if isinstance(index, int):
+        index = torch.as_tensor(index)
+        if index.ndim == 0:
             return (self.A @ self.B[..., index, None])[..., 0]
-        return self.A @ self.B[..., torch.as_tensor(index)]
+        return self.A @ self.B[..., index]
 
     def diagonal(self) -> Float[Tensor, "... m"]:
         """The entries M[i, i] of a square matrix, in m * r steps."""

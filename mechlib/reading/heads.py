@@ -143,8 +143,10 @@ def match_score(
     head that looks at itself shows nothing.
 
     `tokens` is (pos,) for one text and (batch, pos) when the pattern's first axis is that batch.
-    ValueError when shapes do not fit or no token comes back.
+    ValueError when shapes do not fit, the offset is negative or no token comes back.
     """
+    if offset < 0:
+        raise ValueError(f"offset: 0 or more places after an earlier occurrence, got {offset}")
     mass, n_queries = _attention_to_matches(pattern, tokens, offset)
     if n_queries == 0:
         raise ValueError(
@@ -165,7 +167,7 @@ def _attention_to_matches(pattern: Tensor, tokens: Tensor, offset: int) -> tuple
         )
     earlier = (tokens[..., :, None] == tokens[..., None, :]).tril(-1)  # (..., query, occurrence)
     target = torch.zeros_like(earlier)
-    target[..., offset:] = earlier[..., : n_pos - offset]
+    target[..., offset:] = earlier[..., : max(n_pos - offset, 0)]
     target = target.tril(-1)
     n_queries = int(target.any(-1).sum())
     head_axes = (None,) * (pattern.ndim - n_batch - 2)

@@ -369,12 +369,12 @@ class SkipTrigrams:
         seen = is_source.cumsum(1) > 0
         source = torch.where(is_source, tokens, 0).cummax(1).values  # of the one source, once seen
         out = torch.where(seen, self._out_of.to(device)[source, tokens], -1)
-        q = torch.where(out >= 0, self.strength, 0.0).double()[..., None]
+        q = self.strength * (out >= 0).double()[..., None]
         planted = torch.nn.functional.one_hot(out.clamp(min=0), self.d_vocab).double()
         probs = (1 - q) * self.background.to(device) + q * planted
         # Until it has come, the source comes next with chance 1 / (places that are left for it).
-        left = self.reach - torch.arange(1, length + 1, device=device)
-        hazard = torch.where(left > 0, 1 / left.clamp(min=1), 0.0).double()[None, :, None]
+        left = self.reach - torch.arange(1, length + 1, device=device).double()
+        hazard = torch.where(left > 0, 1 / left.clamp(min=1), 0.0)[None, :, None]
         hazard = torch.where(seen[..., None], 0.0, hazard)
         sources = torch.zeros(self.d_vocab, device=device, dtype=torch.float64)
         sources[:n_sources] = 1 / n_sources

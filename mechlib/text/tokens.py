@@ -10,11 +10,8 @@
 Chapters 05 to 11.
 """
 
-import difflib
 import hashlib
 import json
-import os
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
@@ -25,7 +22,15 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from mechlib.files import write_in_place
+from mechlib.files import (
+    cache_folder,
+    content_digest,
+    in_cache,
+    read_sealed,
+    sealed,
+    write_in_place,
+)
+from mechlib.nearest import nearest
 from mechlib.text import corpus
 
 FOLDER = Path(__file__).parent / "tokenizers"
@@ -36,12 +41,6 @@ SIZES = {"code-512": 512, "code-2048": 2048}
 # a run of other signs with the space before it, and white space. As in GPT-2 the last blank of an
 # indentation goes to the word after it, so that " self" is one token wherever it stands.
 PATTERN = r"[ _]?\p{L}+| ?\p{N}{1,2}| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """The end of an error message that offers the nearest known names; empty when none is near."""
-    found = difflib.get_close_matches(word, list(known), n=3, cutoff=0.5)
-    return f"; nearest: {', '.join(map(repr, found))}" if found else ""
 
 
 def check_ids(ids: Iterable[int] | Int[Tensor, " tokens"], size: int) -> list[int]:
@@ -217,11 +216,22 @@ def _check_name(name: str) -> None:
 
 @cache
 def load_tokenizer(name: str) -> Tokenizer:
-    """The stored tokenizer "code-512" or "code-2048". KeyError for another name."""
+    """The stored tokenizer "code-512" or "code-2048". KeyError for another name, ValueError when
+    its file was altered."""
     import tokenizers as library
 
     _check_name(name)
-    return Tokenizer(library.Tokenizer.from_file(str(FOLDER / f"{name}.json")), name)
+    path = FOLDER / f"{name}.json"
+    try:
+        text = path.read_bytes().decode("utf-8")
+        intact = content_digest(json.loads(text)) == _records()[name]["file"]
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path.name}: the tokenizer's file is missing") from None
+    except (ValueError, RecursionError) as error:  # not UTF-8, or not JSON
+        raise ValueError(f"{path.name} is damaged: {error}") from error
+    if not intact:
+        raise ValueError(f"{path.name} was altered: its digest is not the one on record")
+    return Tokenizer(library.Tokenizer.from_str(text), name)
 
 
 def train_tokenizer(name: str) -> Tokenizer:
@@ -240,12 +250,13 @@ def train_tokenizer(name: str) -> Tokenizer:
     train, held_out = (_stream(tokenizer, part) for part in (source.train, source.held_out))
     records = _records() if (FOLDER / "digests.json").exists() else {}
     records[name] = {
+        "file": content_digest(json.loads(text)),
         "corpus": corpus.corpus_digest(),
         "tokens": _digest(train, held_out),
         "train": len(train),
         "held_out": len(held_out),
     }
-    lines = json.dumps(records, indent=1, sort_keys=True) + "\n"
+    lines = json.dumps(sealed(records), indent=1) + "\n"
     write_in_place(
         FOLDER / "digests.json", lambda beside: beside.write_bytes(lines.encode("utf-8"))
     )
@@ -261,19 +272,6 @@ class CodeTokens:
 
     train: Int[Tensor, " train"]
     held_out: Int[Tensor, " held_out"]
-
-
-def cache_folder() -> Path:
-    """Where large things that can be made again are kept; `MECHLIB_CACHE` overrides it."""
-    if "MECHLIB_CACHE" in os.environ:
-        return Path(os.environ["MECHLIB_CACHE"])
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "mechlib"
 
 
 def _stream(tokenizer: Tokenizer, documents: tuple[str, ...]):
@@ -300,7 +298,7 @@ def _digest(train, held_out) -> str:
 
 def _records() -> dict[str, dict]:
     """What the token streams must be: written by `train_tokenizer`, kept with the tokenizers."""
-    return json.loads((FOLDER / "digests.json").read_text(encoding="utf-8"))
+    return read_sealed(FOLDER / "digests.json")
 
 
 @cache
@@ -338,7 +336,8 @@ def code_tokens(name: str) -> CodeTokens:
                 f"the corpus under tokenizer {name!r} has digest {got[:12]}, not {expected[:12]}: "
                 "another version of the tokenizers library? pip install -r requirements.txt"
             )
-        write_in_place(path, lambda beside: beside.write_bytes(save(parts)))
+        with in_cache():
+            write_in_place(path, lambda beside: beside.write_bytes(save(parts)))
     return CodeTokens(
         torch.from_numpy(parts["train"].astype("int32")),
         torch.from_numpy(parts["held_out"].astype("int32")),

@@ -12,14 +12,16 @@ For each model the folder `weights` holds
     NAME.json                   recipe, seed, config, versions, digests, history, claims
 
 Files are checked against their digest before anything in them is read, and nothing is pickled.
+
+With the environment variable MECHLIB_JITTER=SEED every weight that is loaded is multiplied by
+1 + 1e-7 n, n drawn from a normal distribution (1e-12 when it is loaded in float64): as another
+processor might have rounded. A number that changes with it should be shown with fewer digits.
 """
 
-import difflib
 import hashlib
 import json
 import os
 import platform
-import shutil
 import tempfile
 import time
 from collections.abc import Mapping
@@ -28,13 +30,16 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from mechlib.files import folder_beside, in_cache
+from mechlib.nearest import nearest
 from mechlib.pages.claims import ClaimFailed, collect
 from mechlib.train import History, Run
+from mechlib.zoo import records
 from mechlib.zoo.recipes import Recipe, recipe, registry
 
 __all__ = [
-    "Recipe", "fill", "history", "info", "load", "names", "recipe", "snapshot", "snapshots",
-    "stored", "train", "verify",
+    "Recipe", "fill", "history", "info", "load", "names", "recipe", "refresh", "snapshot",
+    "snapshots", "stored", "train", "verify",
 ]  # fmt: skip
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -59,15 +64,18 @@ def info(name: str) -> dict:
     Raises KeyError for an unknown name (with the nearest ones), FileNotFoundError for a recipe
     that was not trained yet, ValueError for a damaged file.
     """
-    path = WEIGHTS / f"{name}.json"
+    about = records.read(_record_of(name))
+    if about["name"] != name:
+        raise ValueError(f"{name}.json is the record of another model, {about['name']}")
+    return about
+
+
+def _record_of(name: str) -> Path:
     if name not in stored():
         if name in registry():
             raise FileNotFoundError(f"{name} is not trained yet: python -m mechlib train {name}")
         raise KeyError(_unknown(name))
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path.name} is damaged: {error}") from error
+    return WEIGHTS / f"{name}.json"
 
 
 def load(name: str, dtype: torch.dtype = torch.float32) -> nn.Module:
@@ -80,7 +88,9 @@ def load(name: str, dtype: torch.dtype = torch.float32) -> nn.Module:
         )
     model = _empty(name, about)
     tensors = _read(WEIGHTS / f"{name}.safetensors", about["digests"]["weights"])
-    return fill(model, tensors).to(dtype).eval()
+    fill(model, tensors).to(dtype).eval()
+    model.load_state_dict({key: _jittered(t, name, key) for key, t in model.state_dict().items()})
+    return model
 
 
 def history(name: str) -> History:
@@ -93,15 +103,38 @@ def snapshots(name: str, dtype: torch.dtype = torch.float32) -> dict[int, dict[s
 
     Use `fill(model, state)`, or `snapshot(name, step)` for a model.
     """
-    about = info(name)
+    return {
+        step: {key: _jittered(_as(t, dtype), name, f"{step}/{key}") for key, t in state.items()}
+        for step, state in _stored_snapshots(name, info(name)).items()
+    }
+
+
+def _stored_snapshots(name: str, about: dict) -> dict[int, dict[str, Tensor]]:
     states: dict[int, dict[str, Tensor]] = {step: {} for step in about["snapshot_steps"]}
     for part in (part for part in about["digests"] if part.startswith("snapshots")):
         tensors = _read(WEIGHTS / f"{name}.{part}.safetensors", about["digests"][part])
         for key, tensor in tensors.items():
             step, parameter = key.split("/", 1)
-            exact = not tensor.is_floating_point()
-            states[int(step)][parameter] = tensor if exact else tensor.to(dtype)
+            states[int(step)][parameter] = tensor
     return states
+
+
+def _as(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    return tensor.to(dtype) if tensor.is_floating_point() else tensor
+
+
+def _jittered(tensor: Tensor, name: str, key: str) -> Tensor:
+    """The tensor as it is, or with MECHLIB_JITTER set, as another processor might have it."""
+    seed = os.environ.get("MECHLIB_JITTER")
+    if not seed or not tensor.is_floating_point():
+        return tensor
+    if not seed.isdecimal():
+        raise ValueError(f"MECHLIB_JITTER: a whole number wanted, got {seed!r}")
+    digest = hashlib.sha256(f"{seed}/{name}/{key}".encode()).digest()
+    generator = torch.Generator().manual_seed(int.from_bytes(digest[:7], "little"))
+    noise = torch.randn(tensor.shape, generator=generator, dtype=torch.float64)
+    size = 1e-12 if tensor.dtype == torch.float64 else 1e-7
+    return (tensor.double() * (1 + size * noise)).to(tensor.dtype)
 
 
 def snapshot(name: str, step: int, dtype: torch.dtype = torch.float32) -> nn.Module:
@@ -164,9 +197,8 @@ def _read(path: Path, digest: str) -> dict[str, Tensor]:
 
 
 def _unknown(name: str) -> str:
-    near = difflib.get_close_matches(name, names(), n=3, cutoff=0.4)
-    hint = f"nearest: {', '.join(near)}" if near else "python -m mechlib list shows them all"
-    return f"no model is called {name!r}; {hint}"
+    hint = nearest(name, names()) or "; python -m mechlib list shows them all"
+    return f"no model is called {name!r}{hint}"
 
 
 # --------------------------------------------------------------------------------------- training
@@ -195,44 +227,106 @@ def train(
     Raises ClaimFailed when a claim does not hold: then nothing is stored and what was stored
     before stays, as does the checkpoint, so that a second call checks again without training.
     """
-    from mechlib.text.tokens import cache_folder
-
     chosen = find(name)
     folder = Path(into) if into is not None else WEIGHTS
-    checkpoint = cache_folder() / "training" / f"{name}.safetensors"
-    if fresh:
-        checkpoint.unlink(missing_ok=True)
-    checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    folder.mkdir(parents=True, exist_ok=True)
+    with in_cache() as cache:
+        checkpoint = cache / "training" / f"{name}.safetensors"
+        if fresh:
+            checkpoint.unlink(missing_ok=True)
+        checkpoint.parent.mkdir(parents=True, exist_ok=True)
 
     resumed, began = checkpoint.exists(), time.monotonic()
     run = chosen.run(chosen.build(), device=device, progress=progress, checkpoint=checkpoint)
-    seconds = None if resumed else round(time.monotonic() - began, 1)
+    about = _about(chosen, run, _device_kind(device))
+    about["seconds"] = None if resumed else round(time.monotonic() - began, 1)
+    made = _store(chosen, folder, about, run.model.state_dict(), run.snapshots, checkpoint)
+    checkpoint.unlink(missing_ok=True)
+    return made
 
-    part = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=folder))
-    try:
-        about = _write(part, chosen, run, device, seconds)
-        records = _check(chosen, part, about, quiet=False)
-        failed = [record for record in records if not record["holds"]]
+
+def _store(
+    chosen: Recipe,
+    folder: Path,
+    about: dict,
+    state: Mapping[str, Tensor],
+    snapshots: Mapping[int, Mapping[str, Tensor]],
+    kept: Path | None = None,
+) -> list[dict]:
+    """Write weights and record, check the claims on what was written, and move all of it into
+    `folder`; ClaimFailed, and nothing is stored, when one does not hold. Gives the claims."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with folder_beside(folder, chosen.name) as part:
+        _write(part, chosen, about, state, snapshots)
+        about["claims"] = _check(chosen, part, about, quiet=False)
+        failed = [record for record in about["claims"] if not record["holds"]]
         if failed:
             raise ClaimFailed(
-                f"{name}: {len(failed)} of {len(records)} claims do not hold, so nothing is stored "
-                f"(the weights wait in {checkpoint}): "
+                f"{chosen.name}: {len(failed)} of {len(about['claims'])} claims do not hold, so "
+                "nothing is stored"
+                + (f" (the weights wait in {kept}): " if kept else ": ")
                 + "; ".join(record["sentence"] for record in failed),
                 failed[0],
             )
-        about["claims"] = records
-        _write_json(part / f"{name}.json", about)
-        for old in (folder / f"{name}.safetensors", *folder.glob(f"{name}.snapshots*")):
+        records.write(part / f"{chosen.name}.json", about)
+        for old in (
+            folder / f"{chosen.name}.safetensors",
+            *folder.glob(f"{chosen.name}.snapshots*.safetensors"),
+        ):
             if not (part / old.name).exists():
                 old.unlink(missing_ok=True)
         # the record comes last: until it is there, the digests of the old one refuse new weights
         for path in sorted(part.iterdir(), key=lambda path: path.suffix == ".json"):
             os.replace(path, folder / path.name)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    checkpoint.unlink(missing_ok=True)
-    return records
+    return about["claims"]
+
+
+# how a model is stored, and not how it is trained: what `refresh` may change
+KEPT = ("snapshot_at", "snapshots_at", "snapshot_steps")  # what recipes call the steps they keep
+STORAGE = {"dtype", "snapshot_dtype", "loss_points", "store", *KEPT}
+
+
+def refresh(name: str) -> list[dict]:
+    """Store again what is stored, as the recipe says today: the types of weights and snapshots,
+    which snapshots are kept, the form of the record, the claims. Nothing is trained; for models
+    whose record is of an older form, and when a recipe's storage changes. Gives the claims.
+
+    Raises ValueError when the recipe would train another model than the one that is stored,
+    ClaimFailed when a claim does not hold (then all stays as it was).
+    """
+    chosen = find(name)
+    about = json.loads(_record_of(name).read_bytes())
+    theirs, mine = about["settings"], json.loads(json.dumps(chosen.settings()))
+    changed = {key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key)}
+    if changed - STORAGE or about["seed"] != chosen.seed:
+        what = sorted(changed - STORAGE) or ["seed"]
+        raise ValueError(f"{name}: stored by another recipe, {what} differ; train it again")
+    about |= {"summary": chosen.summary, "settings": mine}
+    state: Mapping[str, Tensor] = {}
+    snapshots: dict[int, dict[str, Tensor]] = {}
+    if "weights" in about["digests"]:
+        state = _read(WEIGHTS / f"{name}.safetensors", about["digests"]["weights"])
+        wanted = [step for attribute in KEPT for step in getattr(chosen, attribute, ())]
+        for step, tensors in _stored_snapshots(name, about).items():
+            if step in wanted or not any(hasattr(chosen, attribute) for attribute in KEPT):
+                snapshots[step] = tensors
+    return _store(chosen, WEIGHTS, about, state, snapshots)
+
+
+def trained_within(seconds: float) -> list[str]:
+    """The stored models whose training took at most so long, by their records, shortest first."""
+    times = {name: info(name)["seconds"] for name in stored() if name in registry()}
+    return sorted((n for n, t in times.items() if t is not None and t <= seconds), key=times.get)
+
+
+def check_training(name: str, device: str | None = None) -> list[dict]:
+    """Train a model again, from its start, and give its claims, without storing anything. For
+    another processor, or another path through this one (ATEN_CPU_CAPABILITY, OMP_NUM_THREADS).
+    Raises ClaimFailed when one does not hold."""
+    with tempfile.TemporaryDirectory() as nowhere:
+        chosen, folder = find(name), Path(nowhere)
+        run = chosen.run(chosen.build(), device=device, progress=False, checkpoint=None)
+        about = _about(chosen, run, _device_kind(device))
+        return _store(chosen, folder, about, run.model.state_dict(), run.snapshots)
 
 
 def verify(name: str, quiet: bool = True) -> list[dict]:
@@ -253,20 +347,18 @@ def _check(chosen: Recipe, folder: Path, about: dict, quiet: bool) -> list[dict]
     if "weights" in about["digests"]:
         path = folder / f"{chosen.name}.safetensors"
         model = fill(_empty(chosen.name, about), _read(path, about["digests"]["weights"])).eval()
-    with collect(keep_going=True, quiet=quiet) as records:
+    with collect(keep_going=True, quiet=quiet) as made:
         chosen.check(model, History.from_dict(about["history"]))
-    return list(records)
+    return list(made)
 
 
-def _write(folder: Path, chosen: Recipe, run: Run, device: str | None, seconds) -> dict:
-    """Write the weights and snapshots of a run and give the record that belongs beside them."""
-    from safetensors.torch import save_file
-
+def _about(chosen: Recipe, run: Run, device: str) -> dict:
+    """The record of a run, without its claims and digests."""
     config = getattr(run.model, "config", None)
     losses = run.history
     if "loss" in losses.names():
         losses = losses.thinned("loss", chosen.loss_points)
-    about = {
+    return {
         "name": chosen.name,
         "summary": chosen.summary,
         "recipe": f"{type(chosen).__module__.rsplit('.', 1)[-1]}.{type(chosen).__name__}",
@@ -276,31 +368,40 @@ def _write(folder: Path, chosen: Recipe, run: Run, device: str | None, seconds) 
         "config": config.to_dict() if hasattr(config, "to_dict") else None,
         "parameters": sum(p.numel() for p in run.model.parameters()),
         "versions": _versions(),
-        "device": _device_kind(device),
-        "seconds": seconds,
+        "device": device,
+        "seconds": None,
         "digests": {},
         "snapshot_steps": [],
         "claims": [],
         "history": losses.to_dict(digits=6),
     }
+
+
+def _write(
+    folder: Path,
+    chosen: Recipe,
+    about: dict,
+    state: Mapping[str, Tensor],
+    snapshots: Mapping[int, Mapping[str, Tensor]],
+) -> None:
+    """Write weights and snapshots into `folder`, and their digests into the record."""
+    from safetensors.torch import save_file
+
+    about |= {"digests": {}, "snapshot_steps": []}
     if chosen.store == "measures":
-        return about
-    tensors = {k: _stored_as(v, chosen.dtype) for k, v in run.model.state_dict().items()}
-    path = folder / f"{chosen.name}.safetensors"
-    save_file(tensors, path)
-    about["digests"]["weights"] = _file_digest(path)
-    for i, steps in enumerate(_parts(run.snapshots, chosen.snapshot_dtype)):
-        tensors = {
-            f"{step}/{key}": _stored_as(tensor, chosen.snapshot_dtype)
-            for step in steps
-            for key, tensor in run.snapshots[step].items()
-        }
+        return
+
+    def save(tensors: Mapping[str, Tensor], dtype: str, part: str, suffix: str) -> None:
+        path = folder / f"{chosen.name}{suffix}.safetensors"
+        save_file({key: _stored_as(tensor, dtype) for key, tensor in tensors.items()}, path)
+        about["digests"][part] = hashlib.sha256(path.read_bytes()).hexdigest()
+
+    save(state, chosen.dtype, "weights", "")
+    for i, steps in enumerate(_parts(snapshots, chosen.snapshot_dtype)):
         part = f"snapshots-{i}" if i else "snapshots"
-        path = folder / f"{chosen.name}.{part}.safetensors"
-        save_file(tensors, path)
-        about["digests"][part] = _file_digest(path)
-    about["snapshot_steps"] = sorted(run.snapshots)
-    return about
+        tensors = {f"{step}/{key}": t for step in steps for key, t in snapshots[step].items()}
+        save(tensors, chosen.snapshot_dtype, part, f".{part}")
+    about["snapshot_steps"] = sorted(snapshots)
 
 
 def _parts(snapshots: Mapping[int, Mapping[str, Tensor]], dtype: str) -> list[list[int]]:
@@ -321,16 +422,6 @@ def _stored_as(tensor: Tensor, dtype: str) -> Tensor:
     if not bool(torch.isfinite(small).all()):
         raise ValueError(f"dtype: a weight of size {tensor.abs().max():.3g} does not fit {dtype}")
     return small
-
-
-def _file_digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _write_json(path: Path, about: dict) -> None:
-    """One field a line, and lists of numbers on one: readable, and small."""
-    lines = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in about.items()]
-    path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
 
 def _versions() -> dict[str, str]:

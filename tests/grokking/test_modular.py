@@ -292,3 +292,32 @@ def test_score_is_loss_and_accuracy():
     loss, accuracy = modular.score(logits, answers)
     assert loss == pytest.approx(F.cross_entropy(logits, answers).item(), rel=1e-6)
     assert accuracy == pytest.approx(2 / 3)
+
+
+def test_the_loss_can_be_differentiated_twice():
+    g = torch.Generator().manual_seed(0)
+    logits = torch.randn(4, 5, generator=g, dtype=torch.float64)
+    answers = torch.tensor([0, 3, 2, 2])
+    direction = torch.randn(4, 5, generator=g, dtype=torch.float64)
+
+    def second(loss):
+        x = logits.clone().requires_grad_()
+        (first,) = torch.autograd.grad(loss(x), x, create_graph=True)
+        return torch.autograd.grad((first * direction).sum(), x)[0]
+
+    ours = second(lambda x: modular.cross_entropy(x, answers).sum())
+    torchs = second(lambda x: torch.nn.functional.cross_entropy(x, answers, reduction="sum"))
+    assert torchs.abs().max() > 0.05
+    assert (ours - torchs).abs().max() < 1e-12
+
+
+def test_the_loss_where_every_other_answer_is_forbidden():
+    x = torch.tensor([[0.0, -torch.inf], [1.0, 2.0]], requires_grad=True)
+    answers = torch.tensor([0, 1])
+    loss = modular.cross_entropy(x, answers)
+    assert torch.allclose(loss, torch.nn.functional.cross_entropy(x, answers, reduction="none"))
+    (ours,) = torch.autograd.grad(loss.sum(), x)
+    (torchs,) = torch.autograd.grad(torch.nn.functional.cross_entropy(x, answers) * 2, x)
+    assert torch.allclose(ours, torchs)
+    impossible = modular.cross_entropy(torch.tensor([[-torch.inf, 0.0]]), torch.tensor([0]))
+    assert impossible.item() == torch.inf

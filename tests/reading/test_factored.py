@@ -180,3 +180,17 @@ def test_bad_products_and_arguments():
         FactoredMatrix(torch.tensor([[float("nan")]]), torch.ones(1, 1)).top_entries(1)
     with pytest.raises(TypeError):
         M @ "weights"
+
+
+def test_one_row_by_any_kind_of_whole_number():
+    import numpy as np
+
+    g = torch.Generator().manual_seed(0)
+    for rank in (2, 3):  # heads as many as the rank: a wrong axis would fit
+        M = FactoredMatrix(
+            torch.randn(3, 5, rank, generator=g), torch.randn(3, rank, 7, generator=g)
+        )
+        for i in (3, np.int64(3), torch.tensor(3)):
+            assert torch.allclose(M.rows(i), M.dense()[:, 3])
+            assert torch.allclose(M.columns(i), M.dense()[:, :, 3])
+        assert torch.allclose(M.rows(-1), M.dense()[:, -1])

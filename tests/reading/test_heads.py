@@ -356,3 +356,12 @@ def test_the_scores_take_the_trace_of_a_model_as_it_is():
     copying = heads.copying_by_activations(trace["v", 1], pattern, model.W_O[1], model.W_U, tokens)
     assert copying.shape == (3,)
     assert copying.abs().max() <= 1
+
+
+def test_an_offset_beyond_the_text_is_one_sentence():
+    pattern, tokens = torch.full((1, 4, 4), 0.25), torch.tensor([1, 1, 1, 1])
+    for offset in (4, 9):
+        with pytest.raises(ValueError, match=f"no token has a place {offset} after"):
+            heads.match_score(pattern, tokens, offset)
+    with pytest.raises(ValueError, match="offset: 0 or more"):
+        heads.match_score(pattern, tokens, -1)

@@ -389,3 +389,17 @@ def test_samples_come_from_the_generator_alone(grammar):
     assert a.shape == (5, 13)
     assert a.max() < grammar.d_vocab
     assert not torch.equal(a, grammar.sample(5, 13, seeded(10)))
+
+
+def test_the_truth_is_exact_to_the_last_digit_of_float64():
+    """By hand for one place: after "keep" has been seen, and before it."""
+    grammar = SkipTrigrams(reach=3)
+    source, destination, out = grammar.ids(grammar.triples)[0].tolist()
+    filler = grammar.d_vocab - 1
+    truth = grammar.log_probs(torch.tensor([[filler, source, destination, filler]])).exp()
+    q, base = grammar.strength, grammar.background
+    assert abs(float(truth[0, 2, out]) - (q + (1 - q) * float(base[out]))) < 1e-15
+    # two places are left for the source: half of the next one's chance is the sources' together
+    assert abs(float(truth[0, 0, source]) - 0.5 / len(grammar.sources)) < 1e-15
+    third = SkipTrigrams(reach=4).log_probs(torch.tensor([[filler, filler]])).exp()
+    assert abs(float(third[0, 0, source]) - 1 / 3 / len(grammar.sources)) < 1e-15
