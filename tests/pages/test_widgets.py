@@ -196,7 +196,13 @@ def test_settings_out_of_range_are_refused_from_python_too():
 
 def test_widgets_run_offline_from_one_source():
     scripts = sorted(FOLDER.glob("*.js"))
-    library = {"shared.js", "engine.js", "bpe.js", "training.js"}  # what stands before a widget
+    library = {
+        "shared.js",
+        "engine.js",
+        "bpe.js",
+        "training.js",
+        "live.js",
+    }  # what stands before a widget
     assert library < {path.name for path in scripts}
     for path in [*scripts, *FOLDER.glob("*.css")]:
         text = path.read_text(encoding="utf-8")
@@ -288,7 +294,9 @@ def show(browser):
         page.on("request", lambda r: None if r.url.startswith(("blob:", "about:", "data:"))
                 else errors.append(f"request for {r.url}"))  # fmt: skip
         page.set_content("<!doctype html><meta charset=utf-8><title>widget</title><body>")
-        state = {k: getattr(widget, k) for k in widget.keys if k[0] != "_" and k not in ("layout", "tabbable", "tooltip")}  # noqa: E501  # fmt: skip
+        others = ("layout", "tabbable", "tooltip")
+        state = {k: getattr(widget, k) for k in widget.keys if k[0] != "_" and k not in others}
+        state["_esm"] = widget._esm  # a widget makes its worker from it
         raw = {k: v for k, v in state.items() if isinstance(v, bytes)}
         given = {
             "state": json.loads(json.dumps({k: v for k, v in state.items() if k not in raw})),

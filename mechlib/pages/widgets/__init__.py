@@ -8,16 +8,20 @@ from mechlib.pages.widgets.attention import AttentionWidget
 from mechlib.pages.widgets.bigram import BigramExplorer
 from mechlib.pages.widgets.clock import ClockAdder
 from mechlib.pages.widgets.curves import CurveScrubber
+from mechlib.pages.widgets.grokking_live import GrokkingLive
 from mechlib.pages.widgets.kronecker import KroneckerWidget
 from mechlib.pages.widgets.skip_trigrams import SkipTrigramExplorer
 from mechlib.pages.widgets.softmax import SoftmaxExplorer
+from mechlib.pages.widgets.type_your_own import TypeYourOwn
 
 __all__ = [
     "AttentionWidget",
     "BigramExplorer",
     "ClockAdder",
     "CurveScrubber",
+    "GrokkingLive",
     "KroneckerWidget",
     "SkipTrigramExplorer",
     "SoftmaxExplorer",
+    "TypeYourOwn",
 ]

@@ -19,13 +19,12 @@ from mechlib.pages.figures import token_labels
 _HERE = Path(__file__).parent
 
 
-def source(name: str) -> str:
+def source(*names: str) -> str:
     """The JavaScript of one widget, with what all of them share placed in front of it.
 
     Text, not a path: a stored notebook must hold the source and no name of a folder.
     """
-    shared = (_HERE / "shared.js").read_text(encoding="utf-8")
-    return shared + "\n" + (_HERE / name).read_text(encoding="utf-8")
+    return "\n".join((_HERE / n).read_text(encoding="utf-8") for n in ("shared.js", *names))
 
 
 class PageWidget(anywidget.AnyWidget):

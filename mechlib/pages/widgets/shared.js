@@ -27,11 +27,9 @@ function fill(node, attributes, children) {
   return node;
 }
 const make = (tag, attributes, ...children) => fill(document.createElement(tag), attributes, children);
-// the drawing namespace, asked of the page itself
-const SVG = document.createElement("div");
-SVG.innerHTML = "<svg></svg>";
-const shape = (tag, attributes, ...children) =>
-  fill(document.createElementNS(SVG.firstChild.namespaceURI, tag), attributes, children);
+// the drawing namespace, asked of the page itself; a worker has no page, and draws nothing
+const drawing_space = () => new DOMParser().parseFromString("<svg></svg>", "text/html").body.firstChild.namespaceURI;
+const shape = (tag, attributes, ...children) => fill(document.createElementNS(drawing_space(), tag), attributes, children);
 const fixed = (x, digits = 2) => {
   if (!Number.isFinite(x)) return "–";
   const text = x.toFixed(digits);

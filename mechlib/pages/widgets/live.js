@@ -1,0 +1,163 @@
+// What the widgets that run a model share: reading it, tokens as labels, patterns as pictures,
+// plain sentences instead of crashes, and work behind the page. Stands after engine.js.
+
+// ---- the model that the widget's state holds ----------------------------------------------------
+
+function open_model(model) {
+  const names = model.get("names");
+  const tokenizer = model.get("tokenizer") ? read_tokenizer(model.get("tokenizer")) : read_vocabulary(names, model.get("level"));
+  return { net: read_model(bytes(model.get("weights"))), tokenizer, labels: tokenizer.names.map(label) };
+}
+
+// A token as text that can be seen, as mechlib.pages.figures.token_label writes it.
+function label(text) {
+  const inner = text.replace(/^ +| +$/g, ""), left = text.length - text.replace(/^ +/, "").length;
+  const right = inner ? text.length - text.replace(/ +$/, "").length : 0;
+  const seen = Array.from(inner, (c) => ({ "\n": "⏎", "\r": "↵", "\t": "⇥" })[c] ?? (/[\p{C}\p{Z}]/u.test(c) ? `\\x${c.codePointAt(0).toString(16).padStart(2, "0")}` : c)).join("");
+  return text === "" ? "∅" : "␣".repeat(left) + seen + "␣".repeat(right);
+}
+const head_names = ({ n_layers, n_heads }) => Array.from({ length: n_layers * n_heads }, (_, i) => `L${Math.floor(i / n_heads)}H${i % n_heads}`);
+
+// The tokens of a text, at most `most`, and a sentence when some were left out.
+function tokens_of(tokenizer, text, most, start = true) {
+  const found = tokenizer.encode(text), all = start && tokenizer.separator !== null ? [tokenizer.separator, ...found] : found;
+  if (!found.length) throw new PlainError("The box is empty: type something.");
+  return { tokens: all.slice(0, most), note: all.length > most ? `Only the first ${most} of ${all.length} tokens are read. ` : "" };
+}
+
+// ---- pictures -----------------------------------------------------------------------------------
+
+function paint(canvas, rows, columns, share) {
+  canvas.width = columns;
+  canvas.height = rows;
+  const context = canvas.getContext("2d"), image = context.createImageData(columns, rows);
+  for (let i = 0; i < rows; i++)
+    for (let j = 0; j < columns; j++) {
+      const s = share(i, j), k = 4 * (i * columns + j), [r, g, b] = rgb(s);
+      image.data[k] = r; image.data[k + 1] = g; image.data[k + 2] = b;
+      // a faint ground keeps small values apart from nothing, on a dark page too
+      image.data[k + 3] = Number.isNaN(s) ? 0 : Math.round(255 * Math.min(0.06 + 0.94 * Math.sqrt(Math.abs(s)), 1));
+    }
+  context.putImageData(image, 0, 0);
+}
+
+// A grid of numbers with names at its sides: a table for screen readers, colours for eyes.
+// show(values (row, column), scale). Arrow keys move; what stands in the chosen cell is told to `picked`.
+function number_map({ name, picked }) {
+  const node = make("div", { class: "map", tabindex: 0, role: "group", "aria-label": `${name}; arrow keys move` });
+  let rows = [], columns = [], values = [], at = [0, 0], cells = [];
+  const go = (i, j) => {
+    if (!rows.length) return;
+    at = [clamp(i, 0, rows.length - 1), clamp(j, 0, columns.length - 1)];
+    cells.forEach((row, r) => row.forEach((cell, c) => cell.classList.toggle("present", r === at[0] && c === at[1])));
+    picked(...at, values[at[0]][at[1]]);
+  };
+  node.addEventListener("keydown", (event) => {
+    const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    go(at[0] + step[0], at[1] + step[1]);
+  });
+  return { node, show(row_names, column_names, numbers, scale = 1) {
+    [rows, columns, values] = [row_names, column_names, numbers];
+    cells = numbers.map((row, i) => row.map((value, j) => make("td", { style: `background:${tint(Number.isFinite(value) ? value / scale : 0)}`,
+      title: `${rows[i]}, ${columns[j]}: ${fixed(value)}`, onpointerdown: () => go(i, j), onpointerenter: (e) => e.pointerType === "mouse" && go(i, j) },
+      make("span", { class: columns.length > 12 ? "sr" : "" }, fixed(value)))));
+    node.replaceChildren(make("table", {}, make("caption", { class: "sr" }, name),
+      make("thead", {}, make("tr", {}, make("th", {}), columns.map((c) => make("th", { scope: "col" }, make("span", {}, c))))),
+      make("tbody", {}, rows.map((r, i) => make("tr", {}, make("th", { scope: "row" }, r), cells[i])))));
+  } };
+}
+
+// ---- sentences ----------------------------------------------------------------------------------
+
+// Runs f; what a reader can mend is said in a sentence, anything else is a fault of ours and said too.
+function guarded(said, f) {
+  try {
+    const done = f();
+    said.classList.remove("wrong");
+    return done;
+  } catch (error) {
+    said.classList.add("wrong");
+    said.textContent = error instanceof PlainError ? error.message : `Something went wrong here: ${error}`;
+    if (!(error instanceof PlainError)) console.error(error);
+    return null;
+  }
+}
+
+// Hides the still picture that stands in for the widget where no script runs, and puts the caption under it.
+function alive(model, el, root) {
+  el.closest(".cell_output, .jp-OutputArea, .mechlib-host")?.querySelectorAll(".mechlib-still").forEach((still) => { still.hidden = true; });
+  if (model.get("caption")) el.append(make("p", { class: "mechlib-caption" }, model.get("caption")));
+  return root;
+}
+
+// As `mount` in shared.js, with the still picture put away. A widget that cannot start says why.
+function mount_live(context, title, data, settings, build) {
+  const { model, el } = context;
+  const close = mount(context, title, data, settings, (root) => {
+    const said = status();
+    let draw = null;
+    guarded(said, () => { draw = build(root); });
+    if (draw === null) root.append(said);
+    return draw ?? (() => {});
+  });
+  alive(model, el);
+  return () => { close(); el.querySelectorAll(".mechlib-caption").forEach((c) => c.remove()); };
+}
+
+// ---- work behind the page -----------------------------------------------------------------------
+
+// TASKS: name -> generator function. behind(model, task, given, seen) runs one in a worker made from
+// the widget's own source, so that the page stays free; where the browser makes no worker it runs
+// here, a slice at a time. `seen` gets what the generator yields, and the next slice is asked for
+// only then, so that pause(true) stops the work as well. Gives {done: promise, pause, stop}.
+function behind(model, task, given, seen) {
+  let paused = false, stopped = false, waiting = false, worker = null, ask = () => {}, settle;
+  const done = new Promise((resolve, reject) => { settle = { resolve, reject }; });
+  const next = () => { if (!stopped) { waiting = paused; if (!paused) ask(); } };
+  const taken = (value) => { seen(value); next(); };
+  const here = () => {
+    const steps = TASKS[task](given);
+    ask = () => setTimeout(() => {
+      if (stopped) return;
+      try {
+        const { value, done: last } = steps.next();
+        if (last) settle.resolve(value);
+        else taken(value);
+      } catch (error) { settle.reject(error); }
+    }, 0);
+    next();
+  };
+  try {
+    if (!model.get("_esm")) throw new Error("no source to make a worker from");
+    const address = URL.createObjectURL(new Blob([model.get("_esm"), "\nserve(TASKS);"], { type: "text/javascript" }));
+    worker = new Worker(address, { type: "module" });
+    let begun = false;
+    const close = () => { worker.terminate(); URL.revokeObjectURL(address); };
+    worker.onmessage = ({ data }) => {
+      begun = true;
+      if ("seen" in data) return taken(data.seen);
+      close();
+      if ("wrong" in data) settle.reject(data.plain ? new PlainError(data.wrong) : new Error(data.wrong));
+      else settle.resolve(data.result);
+    };
+    worker.onerror = (event) => { close(); begun ? settle.reject(new Error(event.message)) : here(); };
+    worker.postMessage({ task, given });
+    ask = () => worker.postMessage({});
+    next();
+  } catch { here(); }
+  return { done, pause(yes) { paused = yes; if (!yes && waiting) next(); }, stop() { stopped = true; worker?.terminate(); settle.resolve(null); } };
+}
+
+// The worker's side: a first message says what to do, each further one asks for the next slice.
+function serve(tasks) {
+  let steps = null;
+  onmessage = ({ data }) => {
+    try {
+      if (data.task) { steps = tasks[data.task](data.given); return; }
+      const { value, done } = steps.next();
+      postMessage(done ? { result: value } : { seen: value });
+    } catch (error) { postMessage({ wrong: error.message, plain: error instanceof PlainError }); }
+  };
+}

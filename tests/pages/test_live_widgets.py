@@ -1,0 +1,176 @@
+"""The widgets that run a model in the page: what they show is what torch says."""
+
+import re
+
+import pytest
+import torch
+from test_widgets import browser, get, put, said, show, table_rows  # noqa: F401
+
+from mechlib import zoo
+from mechlib.interventions import Ablate
+from mechlib.pages.figures import token_label
+from mechlib.pages.widgets import GrokkingLive, TypeYourOwn
+from mechlib.text.tokens import Vocabulary, load_tokenizer
+
+CODE = "def f(x):\n    return x\n\ndef g(x):\n    return"
+PAYLOADS = [
+    "<img src=x onerror=window.hit=1>", "<script>window.hit=1</script>", "${window.hit=1}",
+    "</textarea><svg onload=window.hit=1>", "javascript:window.hit=1", "\u202e\0\ufeff&lt;b&gt;",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def code():
+    return zoo.load("two-layer-code").half().float(), load_tokenizer("code-512")
+
+
+def logits_of(code, text, cut=()):
+    model, tokenizer = code
+    tokens = torch.tensor([[0, *tokenizer.encode(text)][:128]])
+    changes = [Ablate(f"blocks.{h // 4}.attn.hook_z", head=h % 4) for h in cut]
+    with torch.no_grad():
+        return tokens, model(tokens, changes)[0]
+
+
+def check_table(page, code, text, cut=()):
+    """The table after the last token, now (and with every head) as torch has it."""
+    columns = [logits_of(code, text, cut)[1][-1].softmax(-1)]
+    columns += [logits_of(code, text)[1][-1].softmax(-1)] if cut else []
+    names = [token_label(code[1].token(i)) for i in range(512)]
+    rows = table_rows(page)
+    assert rows[0][0] == names[int(columns[0].argmax())]
+    for name, shown in rows:
+        for p, text_of_p in zip(columns, shown, strict=True):
+            assert float(text_of_p) == pytest.approx(float(p[names.index(name)]), abs=0.006)
+
+
+@pytest.mark.browser
+def test_type_your_own_in_the_page(show, code):  # noqa: F811
+    page = show(TypeYourOwn(*code, CODE, head=4))
+    check_table(page, code, CODE)
+    box = page.get_by_label("your text")
+    box.press_sequentially(" x")
+    check_table(page, code, CODE + " x")
+    assert get(page, "text") == CODE + " x"
+
+    page.get_by_role("button", name="L1H2", exact=True).click()
+    page.get_by_role("button", name="cut L1H2").click()
+    assert get(page, "cut") == [6]
+    check_table(page, code, CODE + " x", cut=[6])
+    tokens, logits = logits_of(code, CODE + " x", [6])
+    loss = torch.nn.functional.cross_entropy(logits[:-1], tokens[0, 1:])
+    assert float(re.search(r"Mean loss ([\d.]+)", said(page))[1]) == pytest.approx(
+        loss.item(), abs=2e-3
+    )
+    page.get_by_role("button", name="put all heads back").click()
+    check_table(page, code, CODE + " x")
+
+    # a frozen pattern stays when the text changes but not its length
+    page.get_by_role("button", name="freeze the pattern of L1H2").click()
+    assert page.get_by_role("button", name="L1H2 frozen").count() == 1
+    box.fill(CODE + " x + y")
+    assert "frozen patterns were let go" in said(page)
+
+    page.locator(".text button").nth(3).click()
+    assert get(page, "position") == 3
+    page.keyboard.press("ArrowRight")
+    assert get(page, "position") == 4
+    page.get_by_label("colour the tokens by").select_option("loss")
+    assert get(page, "view") == 2
+    page.mouse.move(1, 1)  # a token under the pointer is shown before the chosen one
+    put(page, "position", -1)
+    put(page, "text", CODE)
+    check_table(page, code, CODE)
+
+
+@pytest.mark.browser
+def test_type_your_own_takes_any_text(show, code):  # noqa: F811
+    page = show(TypeYourOwn(*code, CODE))
+    box = page.get_by_label("your text")
+    for payload in PAYLOADS:
+        box.fill(payload)
+        assert page.evaluate("() => window.hit") is None
+        assert page.locator(".mechlib-widget img, .mechlib-widget script").count() == 0
+        assert page.locator(".text button").count() == logits_of(code, payload)[0].shape[1]
+    box.fill("x = 1; " * 1000)
+    assert "Only the first 128 of" in said(page)
+    box.fill("")
+    assert said(page) == "The box is empty: type something."
+    box.fill("a")
+    check_table(page, code, "a")
+
+
+@pytest.mark.browser
+def test_words_and_damaged_weights(show):  # noqa: F811
+    names = tuple("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWX")
+    widget = TypeYourOwn(zoo.load("two-layer-repeats"), Vocabulary(names, "char"), "abcdab")
+    page = show(widget)
+    assert page.locator(".text button").count() == 6
+    page.get_by_label("your text").fill("ab?")
+    assert "“?” is not one of the 50 chars" in said(page)
+
+    with widget.hold_trait_notifications():
+        widget.weights = widget.weights[:-4] + b"\1\2\3\4"
+    page = show(widget)
+    assert "damaged" in said(page)
+
+
+def test_type_your_own_refuses(code):
+    with pytest.raises(ValueError, match=r"head must be 0\.\.7, got 8"):
+        TypeYourOwn(*code, "x", head=8)
+    with pytest.raises(ValueError, match="text is empty"):
+        TypeYourOwn(*code, "")
+    with pytest.raises(ValueError, match="it has 2 tokens, the model 512"):
+        TypeYourOwn(code[0], Vocabulary(("a", "b")), "a")
+
+
+def test_still_pictures_stand_in(code):
+    widget = TypeYourOwn(*code, "<script>x</script>")
+    assert "<script" not in widget.still()
+    assert "&lt;" in widget.still()
+    assert "L1H3" in widget.still()
+    assert "stored" in GrokkingLive().still() or "seed" in GrokkingLive().still()
+
+
+@pytest.mark.browser
+def test_grokking_live_trains_pauses_and_compares(show):  # noqa: F811
+    page = show(GrokkingLive(23, fraction=0.6, until=60))
+    start = page.get_by_role("button", name="start")
+    assert start.is_disabled()
+    assert "Guess first" in said(page)
+    page.get_by_label("your guess").select_option(index=1)
+    page.get_by_role("button", name="10 steps").click()
+    page.get_by_text("Step 10:").wait_for()
+    page.wait_for_timeout(300)
+    assert said(page).startswith("Step 10:")  # it waits
+    page.get_by_role("button", name="go on").click()
+    page.get_by_text("Step 60:").wait_for(timeout=60_000)
+    assert "You had guessed" in said(page) or "As you guessed" in said(page)
+    assert page.locator("svg[role=img]").count() == 4
+    page.get_by_role("button", name="begin again").click()
+    page.get_by_label("weight decay").fill("99")
+    page.keyboard.press("Tab")
+    assert "99 will not do; choose 0 to 5" in said(page)
+    assert get(page, "decay") == 1
+
+
+def test_grokking_live_refuses():
+    with pytest.raises(ValueError, match="P must be odd"):
+        GrokkingLive(10)
+    with pytest.raises(ValueError, match="fraction must lie"):
+        GrokkingLive(fraction=1.0)
+    with pytest.raises(ValueError, match="decay must not be negative"):
+        GrokkingLive(decay=-1.0)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("which", range(2))
+def test_live_widgets_fit_a_phone_and_have_names(show, code, which):  # noqa: F811
+    page = show([TypeYourOwn(*code, CODE), GrokkingLive(23)][which], width=360)
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= 360
+    for control in page.locator("button, select, input, textarea, [tabindex='0']").all():
+        name = control.evaluate(
+            "e => e.getAttribute('aria-label') || "
+            "(e.labels?.length ? e.labels[0].innerText : e.innerText)"
+        )
+        assert name.strip()
