@@ -82,6 +82,10 @@ def sealed(content: dict) -> dict:
     return rest | {"digest": content_digest(rest)}
 
 
+class Unsealed(ValueError):
+    """A file that should hold its own digest has none."""
+
+
 def read_sealed(path: Path) -> dict:
     """The content of a JSON file written with `sealed`. ValueError, naming the file, when it is
     not JSON, no object, has no digest, or was altered."""
@@ -92,7 +96,7 @@ def read_sealed(path: Path) -> dict:
     if not isinstance(content, dict):
         raise ValueError(f"{path.name} is damaged: it holds a {type(content).__name__}")
     if "digest" not in content:
-        raise ValueError(f"{path.name} is damaged or of an old form: it has no digest")
+        raise Unsealed(f"{path.name} is damaged or of an old form: it has no digest")
     if sealed(content)["digest"] != content["digest"]:
         raise ValueError(f"{path.name} was altered: its digest is not the one it holds")
     return content

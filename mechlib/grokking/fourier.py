@@ -91,7 +91,8 @@ def key_frequencies(
     largest, the constant (frequency 0) left out.
 
     1/16 in energy is a quarter in amplitude. The paper publishes no threshold; its demonstration
-    notebook takes a quarter of the largest amplitude.
+    notebook takes a quarter of the largest amplitude. The released code has another rule, which
+    asks the neurons: `neuron_frequencies`.
     """
     if not 0 < at_least <= 1:
         raise ValueError(f"at_least: a share between 0 and 1, got {at_least}")
@@ -231,6 +232,23 @@ def best_frequency(
     """
     best, k = frequency_shares(grid, terms).max(0)
     return torch.where(best > 0, (k + 1).to(best), 0.0), best
+
+
+def neuron_frequencies(grid: Float[Tensor, "a b neuron"], at_least: float = 0.0) -> list[int]:
+    """The key frequencies by the rule of Nanda et al.'s released code: every frequency that is the
+    best one of some neuron, however badly it explains it.
+
+    at_least: of neurons of which it explains that share or more. With 0, the released rule, one
+    neuron of 512 is enough, so it finds more of them than `key_frequencies` while the network is
+    still on its way; at 0.85 it counts the neurons that the paper calls well explained.
+
+    ValueError for a share outside 0 ... 1.
+    """
+    if not 0 <= at_least <= 1:
+        raise ValueError(f"at_least: a share between 0 and 1, got {at_least}")
+    frequency, share = best_frequency(grid)
+    chosen = frequency[(share >= at_least) & (frequency > 0)]
+    return [int(k) for k in chosen.unique()]
 
 
 def of_one_frequency(

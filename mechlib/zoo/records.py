@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from mechlib.files import read_sealed, sealed
+from mechlib.files import Unsealed, read_sealed, sealed
 from mechlib.model import Config
 from mechlib.train import History
 
@@ -37,7 +37,10 @@ LARGEST = 1_000_000  # of any size in a config: beyond, building the model would
 def read(path: Path) -> dict:
     """The record in a file. ValueError, in one sentence that names the file, when it was altered
     or is no record."""
-    about = read_sealed(path)
+    try:
+        about = read_sealed(path)
+    except Unsealed as error:
+        raise Unsealed(f"{error}; python -m mechlib refresh {path.stem}") from None
     fault = fault_of(about)
     if fault:
         raise ValueError(f"{path.name} is no record of a model: {fault}")

@@ -175,3 +175,18 @@ def test_bad_arguments_are_named():
         fourier.key_frequencies(torch.ones(4), at_least=0.0)
     with pytest.raises(ValueError, match="frequency_energy"):
         fourier.key_frequencies(torch.zeros(4))
+
+
+def test_the_released_rule_asks_every_neuron():
+    P = 11
+    x = 2 * torch.pi * torch.arange(P, dtype=torch.float64) / P
+    total = x[:, None] + x[None, :]
+    noise = torch.randn(P, P, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    neurons = torch.stack(
+        [(2 * total).cos(), (4 * total).cos(), (3 * total).sin() + 3 * noise, 0 * noise], dim=2
+    )
+    lone = int(fourier.best_frequency(neurons)[0][2])
+    assert fourier.neuron_frequencies(neurons) == sorted({2, 4, lone})
+    assert fourier.neuron_frequencies(neurons, 0.85) == [2, 4]
+    with pytest.raises(ValueError, match="at_least: a share"):
+        fourier.neuron_frequencies(neurons, 2.0)

@@ -250,7 +250,19 @@ recipe(
 )(Code)  # fmt: skip
 
 
-@recipe("one-layer-code-2048", "One layer on code, 2,048 tokens, made to be read", seeds=(0, 1, 2))
+@recipe("one-layer-code-2048", "One layer on code, 2,048 tokens, made to be read")
+@recipe(
+    "one-layer-code-2048-s1",
+    "one-layer-code-2048 from seed 1",
+    seeds=(1,),
+    dtype="float16",
+)
+@recipe(
+    "one-layer-code-2048-s2",
+    "one-layer-code-2048 from seed 2",
+    seeds=(2,),
+    dtype="float16",
+)
 class Readable(Code):
     """The paper's one-layer form: no LayerNorm, positions for queries and keys only, so that its
     tables are products of its weights and nothing else. Chapters 06 to 08."""

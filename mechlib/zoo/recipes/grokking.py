@@ -85,7 +85,7 @@ class Grokking(Recipe):
             device=device,
             progress=progress,
             checkpoint=checkpoint,
-            checkpoint_every=5_000,
+            checkpoint_every=max(1, self.steps // 5),
         )
 
     def check(self, model: nn.Module | None, history: History) -> None:

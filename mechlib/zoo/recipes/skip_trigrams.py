@@ -109,6 +109,7 @@ class Phrases(Recipe):
             schedule="cosine",
             measures={"on": self.measure},
             measure_every=250,
+            checkpoint_every=250,
             device=device,
             progress=progress,
             checkpoint=checkpoint,
