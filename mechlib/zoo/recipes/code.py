@@ -205,11 +205,9 @@ class Code(Recipe):
         )
 
 
-SNAPSHOTS = (0, 200, 400, 500, 600, 700, 800, 900, 1000, 1100, 1200, 1300, 1400, 1600, 1800, 2000,
-             2500, 3000, 5000, 8000)  # fmt: skip
 SHORTER = {"steps": 5_000, "decay_from": 3_000}
 
-recipe("two-layer-code", "Two attention-only layers on code", snapshot_steps=SNAPSHOTS)(Code)
+recipe("two-layer-code", "Two attention-only layers on code")(Code)
 recipe(
     "two-layer-code-short", "Two layers on code, positions that start as long as embeddings",
     seeds=(0, 1, 2), position_length=1.0, steps=6_000, decay_from=4_000, copied=0.5,

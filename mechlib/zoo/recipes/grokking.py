@@ -151,7 +151,7 @@ recipe(
     "Addition mod 59 from half of the pairs: d_model 64, 4 heads, 128 neurons; groks in seconds",
     **SMALL,
     matmul="float32",
-    snapshots_at=(0, 100, 200, 300, 400, 500, 700, 1000, 1500, 2000, 3000, 5000),
+    snapshots_at=(0, 100, 500, 2000, 5000),
 )(Grokking)
 for _seed in (1, 2, 3, 5):
     recipe(
@@ -250,7 +250,7 @@ class WithoutAttention(Grokking):
     d_hidden = 128
     steps = 5_000
     matmul = "float32"
-    snapshots_at = (0, 100, 300, 1000, 2000, 3000, 5000)
+    snapshots_at = ()
 
     def build(self) -> nn.Module:
         return modular.EmbeddingMLP(self.P, self.d_embed, self.d_hidden, seed=self.seed)
