@@ -83,7 +83,11 @@ def normalise(nb: NotebookNode, stem: str) -> str:
             cell["outputs"] = _join_streams(cell.outputs)
             _fold(cell)
     nb.metadata = NotebookNode(
-        {key: nb.metadata[key] for key in ("widgets", "mystnb", "exports") if key in nb.metadata}
+        {
+            key: nb.metadata[key]
+            for key in ("widgets", "mystnb", "exports", "mechlib")
+            if key in nb.metadata
+        }
     )
     nb.metadata["kernelspec"] = {
         "name": "python3",

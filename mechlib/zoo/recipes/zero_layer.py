@@ -94,10 +94,15 @@ class OnCode(Recipe):
         return {name: table_loss(logits, texts[name]) for name in ("train", "held-out, whole")}
 
 
-@recipe("zero-layer-code-512", "zero layers on code, 512 tokens, d_model 64 (chapter 05)")
+@recipe(
+    "zero-layer-code-512",
+    "zero layers on code, 512 tokens, d_model 64 (chapter 05)",
+    seeds=range(3),
+)
 @recipe(
     "zero-layer-code-512-d4",
     "the same with d_model 4: what is lost in a narrow stream (chapter 05)",
+    seeds=range(3),
     d_model=4,
     snapshot_at=(),
 )
