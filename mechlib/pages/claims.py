@@ -311,7 +311,13 @@ def _digits_apart(value: Any, bound: Any, digits: int) -> int:
 
 def _speaks_of_rounding(record: dict) -> bool:
     bound = record["bound"]
-    return record["op"] in ("<", "<=") and isinstance(bound, float) and 0 < bound <= ROUNDING
+    if record["op"] not in ("<", "<=") or not isinstance(bound, float):
+        return False
+    # an error has no sign: a number far below 0 is a number, and is shown
+    values = [record["value"], *(record["values"] or [])]
+    return 0 < bound <= ROUNDING and all(
+        type(value) in (int, float) and value >= -ROUNDING for value in values
+    )
 
 
 def _small(bound: float) -> str:

@@ -176,6 +176,13 @@ T7 = bigrams(7)
         (lambda: ClockAdder(13, [7]), r"frequencies must lie in 1\.\.6, got 7"),
         (lambda: ClockAdder(13, [1, 1]), "different numbers"),
         (lambda: ClockAdder(13, [1, 2], amplitudes=[1]), r"amplitudes must have shape \(2\)"),
+        (lambda: ClockAdder(13, [2.7]), r"frequencies: each must be a whole number, got 2\.7"),
+        (lambda: CurveScrubber([0, 0.5], {"l": [1, 2]}), "steps: each must be a whole number"),
+        (
+            lambda: CurveScrubber([0], {"l": [1]}, {1.2: [1, 2], 1.7: [1, 2]}),
+            "frames: each step must be a whole number",
+        ),
+        (lambda: SkipTrigramExplorer((QA * 1e6, QB), (OA, OB), WORDS), "ends at 65,504"),
         (lambda: KroneckerWidget(np.ones(3), np.ones((2, 2))), "A must have shape"),
         (lambda: KroneckerWidget(np.ones((70, 70)), np.ones((2, 2))), "at most 4096"),
         (lambda: KroneckerWidget([["x"]], np.ones((2, 2))), "A must hold real numbers"),

@@ -5,7 +5,7 @@ from typing import Any
 
 import traitlets as T
 
-from mechlib.pages.widgets.page import PageWidget, array, finite, index, source
+from mechlib.pages.widgets.page import PageWidget, array, finite, index, source, whole
 
 
 class ClockAdder(PageWidget):
@@ -37,7 +37,7 @@ class ClockAdder(PageWidget):
     ) -> None:
         if P < 3:
             raise ValueError(f"P must be at least 3, got {P}")
-        frequencies = [int(k) for k in frequencies]
+        frequencies = [whole(k, "frequencies: each") for k in frequencies]
         if not frequencies or len(set(frequencies)) != len(frequencies):
             raise ValueError(f"frequencies must be different numbers, got {frequencies}")
         for k in frequencies:

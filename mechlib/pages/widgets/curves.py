@@ -15,6 +15,7 @@ from mechlib.pages.widgets.page import (
     pack_bytes,
     pack_single,
     source,
+    whole,
 )
 
 
@@ -66,9 +67,9 @@ class CurveScrubber(PageWidget):
             raise ValueError("frames is empty: leave it out, or map steps to arrays")
         packed, scale, shape = b"", {}, []
         if frames is None:
-            stops = [int(s) for s in array(steps, "steps", (None,))]
+            stops = [whole(s, "steps: each") for s in array(steps, "steps", (None,))]
         else:
-            stops = sorted(int(s) for s in frames)
+            stops = sorted(whole(s, "frames: each step") for s in frames)
             stack = _stack(frames)
             shape = list(stack.shape[1:])
             packed, scale = pack_bytes(stack)

@@ -84,10 +84,19 @@ def index(value: int, size: int, name: str) -> int:
     return int(value)
 
 
+def whole(value: Any, name: str) -> int:
+    """`value` as an int when it is a whole number, of whatever type, else ValueError."""
+    if isinstance(value, bool) or int(value) != value:
+        raise ValueError(f"{name} must be a whole number, got {value!r}")
+    return int(value)
+
+
 def pack_half(values: np.ndarray) -> bytes:
-    """Two bytes a number: half precision, about three digits."""
-    with np.errstate(over="ignore"):
-        return np.ascontiguousarray(values, dtype="<f2").tobytes()
+    """Two bytes a number: half precision, about three digits. ValueError above 65,504."""
+    largest = float(np.abs(values).max(initial=0.0))
+    if largest > np.finfo("<f2").max:
+        raise ValueError(f"values: half precision ends at 65,504, got {largest:g}")
+    return np.ascontiguousarray(values, dtype="<f2").tobytes()
 
 
 def pack_single(values: np.ndarray) -> bytes:
