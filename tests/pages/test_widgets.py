@@ -19,6 +19,7 @@ from mechlib.pages.widgets import (
     SkipTrigramExplorer,
     SoftmaxExplorer,
 )
+from mechlib.pages.widgets.page import pack_half
 
 FOLDER = Path(__file__).parents[2] / "mechlib" / "pages" / "widgets"
 WORDS = ["def", " f", "(", "x", ")", ":", "\n"]  # 7 tokens
@@ -182,7 +183,7 @@ T7 = bigrams(7)
             lambda: CurveScrubber([0], {"l": [1]}, {1.2: [1, 2], 1.7: [1, 2]}),
             "frames: each step must be a whole number",
         ),
-        (lambda: SkipTrigramExplorer((QA * 1e6, QB), (OA, OB), WORDS), "ends at 65,504"),
+        (lambda: pack_half(np.array([1.0, -70_000.0])), "half precision ends at 65,504, got 70000"),
         (lambda: KroneckerWidget(np.ones(3), np.ones((2, 2))), "A must have shape"),
         (lambda: KroneckerWidget(np.ones((70, 70)), np.ones((2, 2))), "at most 4096"),
         (lambda: KroneckerWidget([["x"]], np.ones((2, 2))), "A must hold real numbers"),

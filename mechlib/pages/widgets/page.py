@@ -94,7 +94,7 @@ def whole(value: Any, name: str) -> int:
 def pack_half(values: np.ndarray) -> bytes:
     """Two bytes a number: half precision, about three digits. ValueError above 65,504."""
     largest = float(np.abs(values).max(initial=0.0))
-    if largest > np.finfo("<f2").max:
+    if largest > 65_504:
         raise ValueError(f"values: half precision ends at 65,504, got {largest:g}")
     return np.ascontiguousarray(values, dtype="<f2").tobytes()
 
