@@ -18,7 +18,7 @@ WINGS = {
     "files": [],
     "nearest": [],
     "text": ["files", "nearest"],
-    "reading": [],
+    "reading": ["interventions", "model"],
     "interventions": [],
     "model": ["interventions", "nearest"],
     "train": ["files"],
@@ -42,7 +42,7 @@ WINGS = {
 }
 ORDER = {
     "text": ["grammars", "corpus", "tokens", "ngrams"],
-    "reading": ["factored", "circuits", "heads", "attribution"],
+    "reading": ["factored", "circuits", "heads", "attribution", "patching", "steering"],
     "grokking": ["modular", "fourier", "progress", "clock", "sweeps"],
     "pages": ["numbers", "claims", "figures", "widgets", "notebooks", "scoreboard"],
 }

@@ -9,7 +9,7 @@ from test_widgets import browser, get, put, said, show, table_rows  # noqa: F401
 from mechlib import zoo
 from mechlib.interventions import Ablate
 from mechlib.pages.figures import token_label
-from mechlib.pages.widgets import GrokkingLive, TypeYourOwn
+from mechlib.pages.widgets import GrokkingLive, Playground, TypeYourOwn
 from mechlib.text.tokens import Vocabulary, load_tokenizer
 
 CODE = "def f(x):\n    return x\n\ndef g(x):\n    return"
@@ -163,10 +163,104 @@ def test_grokking_live_refuses():
         GrokkingLive(decay=-1.0)
 
 
+A = "import numpy\n\ndef f(x):\n    return nu"
+B = A.replace("numpy", "pandas")
+
+
+def playground(code):
+    return Playground(
+        *code, A, B, ordinary="def main(path):\n    return path\n" * 4, model_name="two-layer-code"
+    )
+
+
+def shown_maps(page, which):
+    """The numbers of one map of the page."""
+    rows = page.locator(".map").nth(which).locator("tbody tr")
+    return torch.tensor([[float(x) for x in row.locator("td").all_text_contents()]
+                         for row in rows.all()])  # fmt: skip
+
+
 @pytest.mark.browser
-@pytest.mark.parametrize("which", range(2))
+def test_the_playground_says_what_its_python_says(show, code, capsys):  # noqa: F811
+    from mechlib.reading.patching import TwoRuns, logit_difference
+    from mechlib.reading.steering import steered
+
+    page = show(playground(code))
+    page.get_by_role("button", name="patch everything").click()
+    page.get_by_text("Point at a cell").wait_for(timeout=30_000)
+    page.get_by_label("path from").select_option("L0H2")
+    page.get_by_role("button", name="patch this path").click()
+    page.get_by_text("L0H2 to the keys of L1H0").wait_for(timeout=30_000)
+    page.get_by_role("button", name="steer", exact=True).click()
+    page.get_by_text("Two-sided p").wait_for(timeout=30_000)
+    page.get_by_role("button", name="copy as Python").click()
+    python = page.get_by_label("the same in Python").input_value()
+    clean, corrupted = (logits_of(code, text)[0] for text in (A, B))
+    right, wrong = (int(x) for x in re.findall(r"tensor\(\[(\d+)\]\)", python))
+    metric = logit_difference(torch.tensor([right]), torch.tensor([wrong]))
+    two = TwoRuns(code[0], clean, corrupted, metric)
+    for which, expected in enumerate([
+        two.head_map("denoising"), two.position_map("denoising"),
+        two.head_map("noising"), two.position_map("noising"),
+    ]):  # fmt: skip
+        torch.testing.assert_close(shown_maps(page, which + 1), expected, atol=0.006, rtol=0)
+    paths = [two.path([(0, 2)], [(1, 0)], "k", d) for d in ("denoising", "noising")]
+    text = page.locator(".status").all_inner_texts()
+    found = re.search(r"denoising (-?[\d.]+), noising (-?[\d.]+)", text[3])
+    assert [float(x) for x in found.groups()] == pytest.approx(paths, abs=2e-3)
+
+    # the copied text runs, and says so too
+    exec(python, {})
+    assert "Steered(effect=" in capsys.readouterr().out
+    at = "blocks.1.hook_resid_post"
+    direction = two.runs["clean"][at][0, -1] - two.runs["corrupted"][at][0, -1]
+    told = steered(code[0], corrupted, at, direction, lambda x: float(metric(x)))
+    assert float(re.search(r"moves by (-?[\d.]+)", text[4])[1]) == pytest.approx(
+        told.effect, abs=0.02
+    )
+    low, high = (float(x) for x in re.search(r"it by (\S+) to (\S+)\. Two", text[4]).groups())
+    spread = torch.tensor(told.null).std()
+    assert -6 * spread < low < 0 < high < 6 * spread
+
+
+@pytest.mark.browser
+def test_the_playground_reads_addresses_of_strangers(show, code):  # noqa: F811
+    page = show(playground(code))
+    box = page.get_by_label("text A, clean")
+    for payload in PAYLOADS:
+        page.evaluate(
+            "(x) => { location.hash = '#play&' + new URLSearchParams({a: x, seed: x, evil: x}); }",
+            payload,
+        )
+        page.wait_for_timeout(100)
+        assert page.evaluate("() => window.hit") is None
+        assert page.locator(".mechlib-widget img, .mechlib-widget script").count() == 0
+        assert "left out: seed, evil" in said(page)
+    assert box.input_value() == PAYLOADS[-1].replace("\0", "\0")
+    page.evaluate("() => { location.hash = '#play&layer=1&strength=-2&kind=9&answer=512'; }")
+    page.wait_for_timeout(100)
+    assert "left out: kind, answer" in said(page)
+    assert page.get_by_label("times").input_value() == "-2"
+    page.go_back()
+    page.wait_for_timeout(200)
+    assert page.get_by_label("times").input_value() == "1"
+    page.evaluate("() => { location.hash = '#some-heading'; }")
+    page.wait_for_timeout(100)
+    assert box.input_value() == A
+    # a change goes into the address
+    page.get_by_label("times").fill("3")
+    page.keyboard.press("Tab")
+    assert page.evaluate("() => location.hash") == "#play&strength=3"
+    box.fill("")
+    assert "The box is empty" in said(page)
+    page.get_by_role("button", name="patch everything").click()
+    assert "Mend the texts first" in page.locator(".status").nth(2).inner_text()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("which", range(3))
 def test_live_widgets_fit_a_phone_and_have_names(show, code, which):  # noqa: F811
-    page = show([TypeYourOwn(*code, CODE), GrokkingLive(23)][which], width=360)
+    page = show([TypeYourOwn(*code, CODE), GrokkingLive(23), playground(code)][which], width=360)
     assert page.evaluate("() => document.documentElement.scrollWidth") <= 360
     for control in page.locator("button, select, input, textarea, [tabindex='0']").all():
         name = control.evaluate(

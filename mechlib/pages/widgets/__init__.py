@@ -10,6 +10,7 @@ from mechlib.pages.widgets.clock import ClockAdder
 from mechlib.pages.widgets.curves import CurveScrubber
 from mechlib.pages.widgets.grokking_live import GrokkingLive
 from mechlib.pages.widgets.kronecker import KroneckerWidget
+from mechlib.pages.widgets.playground import Playground
 from mechlib.pages.widgets.skip_trigrams import SkipTrigramExplorer
 from mechlib.pages.widgets.softmax import SoftmaxExplorer
 from mechlib.pages.widgets.type_your_own import TypeYourOwn
@@ -21,6 +22,7 @@ __all__ = [
     "CurveScrubber",
     "GrokkingLive",
     "KroneckerWidget",
+    "Playground",
     "SkipTrigramExplorer",
     "SoftmaxExplorer",
     "TypeYourOwn",
