@@ -168,26 +168,26 @@ def halfway(
 
 def phases(
     steps: Sequence[int],
-    train_accuracy: Sequence[float],
     test_accuracy: Sequence[float],
     test_loss: Sequence[float],
     learned: float = 0.99,
 ) -> dict[str, int | None]:
     """Where the three phases of grokking end, by rule. The paper sets them by eye.
 
-    memorised         first step at which training accuracy reaches `learned`
+    memorised         the step at which the test loss is largest: until here the network only grew
+                      surer of what it had stored, and of wrong answers with it
     circuit formed    the step at which the test loss has gone half of its way down
                       (see `halfway`): up to here the circuit grew beside the memorised answers
     cleaned up        first step at which test accuracy reaches `learned`
 
-    A phase that never ends is None.
+    All three are None for a run that never gets there.
     """
-    memorised = first_step(steps, train_accuracy, above=learned)
     cleaned = first_step(steps, test_accuracy, above=learned)
-    formed = None
-    if memorised is not None and cleaned is not None:
-        formed = halfway(steps, test_loss, after=min(memorised, cleaned))
-    return {"memorised": memorised, "circuit formed": formed, "cleaned up": cleaned}
+    if cleaned is None:
+        return {"memorised": None, "circuit formed": None, "cleaned up": None}
+    top = steps[max(range(len(steps)), key=lambda i: test_loss[i])]
+    formed = halfway(steps, test_loss, after=top)
+    return {"memorised": top, "circuit formed": formed, "cleaned up": cleaned}
 
 
 def _check_curve(steps: Sequence[int], values: Sequence[float]) -> None:
