@@ -44,7 +44,7 @@ ORDER = {
     "text": ["grammars", "corpus", "tokens", "ngrams"],
     "reading": ["factored", "circuits", "heads", "attribution", "patching", "steering"],
     "grokking": ["modular", "fourier", "progress", "clock", "sweeps"],
-    "pages": ["numbers", "claims", "figures", "spans", "widgets", "notebooks", "scoreboard"],
+    "pages": ["numbers", "claims", "figures", "widgets", "notebooks", "scoreboard"],
 }
 
 

@@ -4,7 +4,6 @@ claims        claim(...): a sentence about a model, followed by its check
 figures       arrays to figures: one palette, one style
 widgets       arrays to figures that move, in the page and in Jupyter
 notebooks     execute notebooks so that they come out the same each time
-spans         named spans along an axis: the phases of a training run
 scoreboard    all claims of the notebooks on one page
 """
 

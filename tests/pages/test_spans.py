@@ -3,7 +3,7 @@
 import matplotlib.pyplot as plt
 import pytest
 
-from mechlib.pages.spans import spans
+from mechlib.pages.figures import spans
 
 
 def test_spans_follow_one_another_and_are_named_above_the_axes():

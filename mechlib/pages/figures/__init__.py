@@ -10,6 +10,7 @@ tokens     tokens as labels that can be seen
 curves     lines, curves over training, spectra
 matrices   heat maps, attention patterns, composition scores
 phases     a grid of runs
+spans      named stretches of an axis: the phases of one run
 counts     bars and histograms
 points     scatter plots, eigenvalues in the complex plane
 stream     a diagram of the residual stream
@@ -24,6 +25,7 @@ from mechlib.pages.figures.curves import curves_over_training, lines, spectrum
 from mechlib.pages.figures.matrices import attention, composition, heatmap
 from mechlib.pages.figures.phases import phase_diagram
 from mechlib.pages.figures.points import complex_plane, scatter
+from mechlib.pages.figures.spans import spans
 from mechlib.pages.figures.stream import residual_stream
 from mechlib.pages.figures.style import (
     BLACK,
@@ -79,6 +81,7 @@ __all__ = [
     "phase_diagram",
     "residual_stream",
     "scatter",
+    "spans",
     "spectrum",
     "table",
     "token_label",
