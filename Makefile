@@ -1,35 +1,51 @@
-# Every target makes the environment first when it is missing or requirements.txt has changed.
+# Every target makes the environment first when it is missing, broken, or older than what it must hold.
+#   PYTHON=python3.12   the Python to make it with (3.11 to 3.14); asked for by name, it wins over
+#                       an environment of another Python that is there already
+#   TORCH_INDEX=cpu     on Linux: torch without CUDA, 1.7 GB in place of 5.4; or the address of an index
 PYTHON ?= python3
+TORCH_INDEX ?=
+VENV ?= .venv
 PORT ?= 8000
 JOBS ?= 2
 
-VENV := .venv
-PY := $(VENV)/bin/python
-READY := $(VENV)/.ready
+ifeq ($(OS),Windows_NT)
+BIN := $(VENV)/Scripts
+else
+BIN := $(VENV)/bin
+endif
+PY := "$(BIN)/python"
+# "command line" or "environment": somebody chose
+ASKED := $(if $(filter command environment,$(firstword $(origin PYTHON))),--asked)
+# One thread per worker: two workers already fill two cores, and the stored numbers were made so.
+NBVAL := -m pytest -q --nbval --nbval-current-env --nbval-cell-timeout 600 -n $(JOBS) --dist loadfile
+NOTEBOOKS := notebooks book
 
 .DEFAULT_GOAL := help
-.PHONY: help book serve test test-browser notebooks scoreboard train bench lint clean
+.PHONY: help environment book serve lab test test-notebooks test-browser test-lab test-paths test-jitter \
+	notebooks scoreboard train train-check bench lock lock-check lint clean
 
 help:
-	@echo "make book       build the book and say where it is"
-	@echo "make serve      build the book and serve it on http://localhost:$(PORT)"
-	@echo "make test       unit tests, and every notebook run again and compared"
-	@echo "make notebooks  execute every notebook in place (or NB=notebooks/05_bigrams.ipynb)"
-	@echo "make train      train every model of the zoo again (or NAME=one-model)"
-	@echo "make bench      speed, against a plain implementation in the same run"
-	@echo "make lint       ruff, on code and notebooks"
+	@echo "make book         build the book and say where it is"
+	@echo "make serve        build the book and serve it on http://localhost:$(PORT)"
+	@echo "make lab          open JupyterLab on a copy of the notebooks, to try things in"
+	@echo "make test         unit tests, and every notebook run again and compared"
+	@echo "make notebooks    execute every notebook in place (or NB=notebooks/05_bigrams.ipynb)"
+	@echo "make train        train every model of the zoo again (or NAME=one-model)"
+	@echo "make bench        speed, against a plain implementation in the same run"
+	@echo "make lint         ruff, on code and notebooks"
+	@echo "make lock         resolve every package for every supported Python and system again"
+	@echo
+	@echo "More tests: make test-browser, test-lab, test-paths, test-jitter, train-check (see README)"
+	@echo "Any target takes PYTHON=python3.12 and TORCH_INDEX=cpu"
 
-$(READY): requirements.txt pyproject.toml
-	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
-	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
-	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	@touch $@
+environment:
+	@"$(PYTHON)" tools/environment.py --venv "$(VENV)" --torch-index "$(TORCH_INDEX)" $(ASKED)
 
-scoreboard: $(READY)
+scoreboard: environment
 	$(PY) -m mechlib.pages.scoreboard
 
 book: scoreboard
-	$(VENV)/bin/jupyter-book build -W -n --keep-going .
+	$(PY) -m jupyter_book build -W -n --keep-going .
 	@echo
 	@echo "The book is at $(CURDIR)/_build/html/index.html - open that file in a browser."
 
@@ -37,28 +53,58 @@ serve: book
 	@echo "Serving on http://localhost:$(PORT) - press Ctrl-C to stop."
 	$(PY) -m http.server --directory _build/html --bind 127.0.0.1 $(PORT)
 
-# One thread per worker: two workers already fill two cores, and the stored numbers were made so.
-test: $(READY)
-	OMP_NUM_THREADS=1 $(PY) -m pytest tests notebooks book -q -m "not browser" \
-		--nbval --nbval-current-env --nbval-cell-timeout 600 -n $(JOBS) --dist loadfile
+lab: environment
+	$(PY) tools/lab.py
 
-test-browser: $(READY)
+test: environment
+	OMP_NUM_THREADS=1 $(PY) $(NBVAL) tests $(NOTEBOOKS) -m "not browser and not lab"
+
+# Only the notebooks, or only those named in NB.
+test-notebooks: environment
+	OMP_NUM_THREADS=$(or $(OMP_NUM_THREADS),1) $(PY) $(NBVAL) $(or $(NB),$(NOTEBOOKS))
+
+test-browser: book
 	$(PY) -m pytest tests -q -m browser -rs
 
-notebooks: $(READY)
+# Every notebook, run in a real JupyterLab in a real browser: about a quarter of an hour.
+test-lab: environment
+	$(PY) -m pytest tests/test_lab.py -q -m "browser or lab" -rs
+
+# Other ways of doing the same sums: an old instruction set, a newer one, two threads.
+test-paths: environment
+	@set -e; for path in default avx2; do for threads in 1 2; do \
+		echo "== $$path, threads: $$threads"; \
+		ATEN_CPU_CAPABILITY=$$path OMP_NUM_THREADS=$$threads $(PY) $(NBVAL) $(NOTEBOOKS); done; done
+
+# Every stored weight moved by rounding noise: a printed number that changes is printed too finely.
+test-jitter: environment
+	@set -e; for seed in 1 2 3; do echo "== seed $$seed"; \
+		MECHLIB_JITTER=$$seed OMP_NUM_THREADS=1 $(PY) $(NBVAL) $(NOTEBOOKS); done
+
+notebooks: environment
 	$(PY) -m mechlib.pages.notebooks $(if $(NB),$(NB),--all)
 	$(PY) -m mechlib.pages.scoreboard
 
-train: $(READY)
-	$(PY) -m mechlib train $(or $(NAME),$(shell $(PY) -c "from mechlib import zoo; print(*zoo.names())"))
+train: environment
+	$(PY) -m mechlib train $(or $(NAME),$$($(PY) -c "from mechlib import zoo; print(*zoo.names())"))
 
-bench: $(READY)
+# The models that train in under five minutes, trained again along another arithmetic path.
+train-check: environment
+	$(PY) -m mechlib check-training
+
+bench: environment
 	@set -e; for file in benchmarks/[a-z]*.py; do \
 		name=$$(basename $$file .py); echo "== $$name"; $(PY) -m benchmarks.$$name; done
 
-lint: $(READY)
+lock: environment
+	$(PY) tools/lock.py
+
+lock-check: environment
+	$(PY) tools/lock.py --check
+
+lint: environment
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 
 clean:
-	rm -rf _build
+	rm -rf _build "$(VENV)"

@@ -1,4 +1,8 @@
-"""What several test files use."""
+"""What several test files use: randomness, a small zoo, and one browser for all of them."""
+
+import os
+import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -104,3 +108,51 @@ def small_zoo(monkeypatch, tmp_path):
     zoo.Tiny = Tiny  # for the tests that interrupt it
     yield zoo
     del zoo.Tiny
+
+
+# The names under which a Chromium may be found; the variable CHROMIUM names one by its path.
+BROWSERS = (
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+    "chrome",
+    "microsoft-edge",
+    "msedge",
+)
+MAC = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
+FLAGS = [
+    "--no-sandbox",  # in a container the browser often runs as root
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+def chromium() -> str | None:
+    """The path of a Chromium, Chrome or Edge; None when there is none."""
+    named = os.environ.get("CHROMIUM")
+    if named:
+        if not Path(named).exists():
+            raise FileNotFoundError(f"CHROMIUM: there is no file {named!r}")
+        return named
+    found = next((path for path in map(shutil.which, BROWSERS) if path), None)
+    return found or (MAC if Path(MAC).exists() else None)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """One running browser for every test that wants one; skipped, with the reason, without."""
+    path = chromium()
+    if path is None:
+        reason = "no Chromium: install one, or name it in the variable CHROMIUM"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as play:
+        started = play.chromium.launch(executable_path=path, args=FLAGS)
+        yield started
+        started.close()

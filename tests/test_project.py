@@ -8,6 +8,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
 MODULES = sorted((ROOT / "mechlib").rglob("*.py"))
@@ -126,14 +129,66 @@ def test_what_mechlib_needs_is_pinned():
     assert {re.split(r"[<>=]", need)[0].lower() for need in project["dependencies"]} <= pinned
 
 
-def test_the_installed_versions_are_the_pinned_ones():
-    from importlib.metadata import version
+# What the lock file is for: every supported Python on every system.
+SYSTEMS = {"linux": "posix", "darwin": "posix", "win32": "nt"}
+PYTHONS = {"3.11": "3.11.7", "3.12": "3.12.1", "3.13": "3.13.0", "3.14": "3.14.0"}
 
+
+def locked(environment: dict[str, str] | None = None) -> dict[str, list[str]]:
+    """name -> the versions that requirements.lock gives for one Python on one system."""
+    found = {}
+    for line in (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines():
+        if line and not line.startswith("#"):
+            need = Requirement(line)
+            if need.marker is None or need.marker.evaluate(environment):
+                name = canonicalize_name(need.name)
+                found.setdefault(name, []).append(str(need.specifier).removeprefix("=="))
+    return found
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_the_lock_file_agrees_with_the_requirements(system, python):
+    environment = {
+        "python_version": python,
+        "python_full_version": PYTHONS[python],
+        "sys_platform": system,
+        "os_name": SYSTEMS[system],
+        "platform_machine": "arm64" if system == "darwin" else "x86_64",
+    }
+    found = locked(environment)
+    assert {name: versions for name, versions in found.items() if len(versions) != 1} == {}
     for line in requirement_lines():
         if "==" in line:
             name, wanted = line.split("==")
-            # a build such as 2.13.0+cpu is that release
-            assert version(name).split("+")[0] == wanted, name
+            assert found[canonicalize_name(name)] == [wanted], name
+    assert len(found) > 100, "what the packages need in turn is locked, too"
+
+
+def test_every_installed_package_that_is_locked_has_its_version():
+    from importlib.metadata import distributions
+
+    lock = locked()
+    for found in distributions():
+        name = canonicalize_name(found.metadata["Name"])
+        # a build such as 2.13.0+cpu is that release
+        if name in lock:
+            assert [found.version.split("+")[0]] == lock[name], name
+
+
+def test_no_address_of_an_index_is_written_down():
+    for name in ("requirements.txt", "requirements.lock", "pyproject.toml"):
+        assert "://" not in (ROOT / name).read_text(encoding="utf-8"), name
+
+
+def test_the_project_and_its_environment_support_the_same_pythons():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    text = (ROOT / "tools" / "environment.py").read_text(encoding="utf-8")
+    supported = re.search(r"SUPPORTED = \((.+)\)", text)[1]
+    found = [f"{a}.{b}" for a, b in re.findall(r"\((\d+), (\d+)\)", supported)]
+    assert found == list(PYTHONS)
+    allowed = SpecifierSet(project["requires-python"])
+    assert [v for v in ("3.10", "3.11", "3.12", "3.13", "3.14", "3.15") if v in allowed] == found
 
 
 def test_the_package_holds_its_data(tmp_path):
