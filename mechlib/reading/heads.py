@@ -12,6 +12,7 @@ Sources: Elhage et al. 2021 (copying by eigenvalues); Olsson et al. 2022, "Head 
 evaluators" (prefix matching, copying). Chapters 07, 08, 10 and 11.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -35,6 +36,22 @@ def random_patterns(n_heads: int, n_pos: int, seed: int) -> Float[Tensor, "head 
     scores = torch.randn(n_heads, n_pos, n_pos, generator=generator, dtype=torch.float64)
     later = torch.ones(n_pos, n_pos, dtype=torch.bool).triu(1)
     return scores.masked_fill(later, -torch.inf).softmax(-1)
+
+
+def fixed_distances(n_pos: int, shares: Sequence[float]) -> Float[Tensor, "query key"]:
+    """The pattern of a head that looks by distance alone: `shares[d]` of it lies d places back.
+
+    What would fall in front of position 0 lies on position 0, so that rows sum to one.
+    `fixed_distances(n, [0, 1])` is a perfect previous-token head. ValueError unless the shares are
+    not negative and sum to one.
+    """
+    if not shares or min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
+        raise ValueError(f"shares must not be negative and must sum to 1, got {list(shares)}")
+    pattern = torch.zeros(n_pos, n_pos, dtype=torch.float64)
+    query = torch.arange(n_pos)
+    for distance, share in enumerate(shares):
+        pattern[query, (query - distance).clamp(min=0)] += share
+    return pattern
 
 
 def shuffled_keys(pattern: Float[Tensor, "*heads query key"], seed: int) -> Float[Tensor, "..."]:

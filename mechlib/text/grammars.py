@@ -540,15 +540,21 @@ class MarkovChains:
     ) -> Int[Tensor, "batch length"]:
         """Sequences of symbols, each from a chain of its own."""
         _positive(batch=batch, length=length)
-        device, n = generator.device, self.n_symbols
-        # A Dirichlet row is a row of gamma variables over its sum.
-        shape = torch.full((batch, n, n), self.alpha, dtype=torch.float64, device=device)
-        gammas = torch._standard_gamma(shape, generator=generator)
-        rows = torch.arange(batch, device=device)
-        columns = [torch.randint(n, (batch,), generator=generator, device=device)]
+        tables = self.tables(batch, generator)
+        device, rows = generator.device, torch.arange(batch, device=generator.device)
+        columns = [torch.randint(self.n_symbols, (batch,), generator=generator, device=device)]
         for _ in range(length - 1):
-            columns.append(_draw(gammas[rows, columns[-1]], generator))
+            columns.append(_draw(tables[rows, columns[-1]], generator))
         return torch.stack(columns, dim=1)
+
+    def tables(
+        self, batch: int, generator: torch.Generator
+    ) -> Float[Tensor, "batch symbol symbol"]:
+        """One table of transitions a sequence: weights, each row up to a factor of its own."""
+        # A Dirichlet row is a row of gamma variables over its sum.
+        shape = (batch, self.n_symbols, self.n_symbols)
+        alphas = torch.full(shape, self.alpha, dtype=torch.float64, device=generator.device)
+        return torch._standard_gamma(alphas, generator=generator)
 
     def uniform(self, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos symbol"]:
         """Every symbol equally likely."""
@@ -573,3 +579,23 @@ class MarkovChains:
     def _smooth(self, counts: Tensor) -> Tensor:
         smoothed = counts + self.alpha
         return (smoothed / smoothed.sum(-1, keepdim=True)).log()
+
+
+class BalancedChains(MarkovChains):
+    """Markov chains in which every symbol is as frequent as every other in the long run.
+
+    The tables are doubly stochastic: columns sum to one as rows do, by dividing rows and columns by
+    their sums in turn (Sinkhorn). So `unigram` learns next to nothing from a context, and `bigram`
+    is near the best predictor but, not knowing of the columns, not exactly it. Edelman et al. 2024
+    use such chains to ask whether the unigram stage holds a model up. Chapter 11.
+    """
+
+    def tables(
+        self, batch: int, generator: torch.Generator
+    ) -> Float[Tensor, "batch symbol symbol"]:
+        """One doubly stochastic table a sequence, to nine digits or so."""
+        tables = super().tables(batch, generator)
+        for _ in range(50):
+            tables = tables / tables.sum(1, keepdim=True)
+            tables = tables / tables.sum(2, keepdim=True)
+        return tables

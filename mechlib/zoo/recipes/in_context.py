@@ -5,7 +5,9 @@
     two-layer-markov    every sequence has a transition matrix of its own (Edelman et al. 2024);
                         passes from uniform through unigram to bigram statistics
     one-layer-repeats   the control of the first; "-smeared" mixes each key with the one before
-    ...-clamped         head 0.0 is made to look one token back from the first step on (Singh et
+    two-layer-markov-balanced  the same where every symbol is as frequent as every other, so that
+                        unigram counts say nothing
+    ...-clamped         head L0H0 is made to look one token back from the first step on (Singh et
                         al. 2024); "-clamped-two" two back, which should not help
 
 No token comes twice in a block, so that one token is all it takes to find the place again. All
@@ -22,8 +24,13 @@ from torch import Tensor
 from mechlib.interventions import FreezePattern
 from mechlib.model import Config, Transformer
 from mechlib.pages.claims import claim
-from mechlib.reading.heads import prefix_matching_score, previous_token_score, repeated_tokens
-from mechlib.text.grammars import MarkovChains, Repeats
+from mechlib.reading.heads import (
+    fixed_distances,
+    prefix_matching_score,
+    previous_token_score,
+    repeated_tokens,
+)
+from mechlib.text.grammars import BalancedChains, MarkovChains, Repeats
 from mechlib.text.tokens import Draws
 from mechlib.train import History, Run, next_token_loss, train, warm_up_and_fall
 from mechlib.zoo.recipes import Recipe, recipe
@@ -82,10 +89,8 @@ class Planted(Recipe):
         """The pattern that head 0.0 is held to, in training and in measuring; none when free."""
         if not self.looks_back:
             return []
-        n_pos = tokens.shape[1]
-        looked_at = (torch.arange(n_pos, device=tokens.device) - self.looks_back).clamp(min=0)
-        pattern = torch.nn.functional.one_hot(looked_at, n_pos).float()  # (query, key)
-        return [FreezePattern(0, pattern, head=0)]
+        pattern = fixed_distances(tokens.shape[1], [0.0] * self.looks_back + [1.0])
+        return [FreezePattern(0, pattern.to(tokens.device, torch.float32), head=0)]
 
     def loss(self, model: Transformer, tokens: Tensor) -> Tensor:
         return model.loss(tokens, self.clamp(tokens[:, :-1]))
@@ -155,7 +160,8 @@ class RepeatedBlocks(Planted):
 )  # fmt: skip
 @recipe(
     "one-layer-repeats-smeared", "One layer on repeats, each key mixed with the one before",
-    n_layers=1, steps=2000, snapshot_steps=SNAPSHOTS[:-2], smeared_keys=True,
+    n_layers=1, steps=2000, snapshot_steps=SNAPSHOTS[:-2], smeared_keys=True, seeds=range(3),
+    store_others="measures",
 )  # fmt: skip
 class OneLayer(RepeatedBlocks):
     """Whether one layer can, with keys of its own and with smeared ones."""
@@ -187,7 +193,7 @@ class OneLayer(RepeatedBlocks):
 )  # fmt: skip
 @recipe(
     "two-layer-repeats-clamped-two", "Repeats, head 0.0 made to look two tokens back",
-    looks_back=2, steps=1000, snapshot_steps=(), store="measures",
+    seeds=range(3), looks_back=2, steps=1000, snapshot_steps=(), store="measures",
 )  # fmt: skip
 class ClampedRepeats(RepeatedBlocks):
     """The circuit's first half given from the start, or something useless in its place."""
@@ -244,7 +250,27 @@ class InContextMarkov(Planted):
 
 @recipe(
     "two-layer-markov-clamped", "Markov chains, head 0.0 made to look one symbol back",
-    looks_back=1, steps=1500, snapshot_steps=(), store="measures",
+    seeds=range(3), looks_back=1, steps=1500, snapshot_steps=(), store="measures",
 )  # fmt: skip
 class ClampedMarkov(InContextMarkov):
     """As above with the previous-token pattern given."""
+
+
+@recipe(
+    "two-layer-markov-balanced", "Markov chains in which all symbols are equally frequent",
+    seeds=range(3), steps=1500, snapshot_steps=(), store="measures",
+)  # fmt: skip
+class BalancedMarkov(InContextMarkov):
+    """Does the unigram stage hold the model up? Here there is none to pass through. The bigram
+    guesser does not know that the tables are doubly stochastic, so it is near the best and not it.
+    """
+
+    def grammar(self) -> BalancedChains:
+        return BalancedChains(n_symbols=self.n_symbols)
+
+    def check(self, model: Transformer | None, history: History) -> None:
+        apart = history.values("on/KL from bigram")
+        claim(
+            "It predicts nearly as the bigram guesser", apart[-1], "<", 0.04,
+            control=("at the start", apart[0]), unit="nats",
+        )  # fmt: skip

@@ -18,6 +18,7 @@ from mechlib.zoo.recipes import Recipe, recipe
 
 
 @recipe("one-layer-over-lengths", "One layer on repeated blocks, over the length of the text")
+@recipe("one-layer-over-lengths-longer", "The same with ten times the steps", steps=12_000)
 class OneLayerOverLengths(Recipe):
     """The history has "accuracy/n" and "loss of repeats/n", on new sequences."""
 
@@ -51,7 +52,8 @@ class OneLayerOverLengths(Recipe):
             run = train(
                 self.model(n), lambda step, n=n: self.sequences(n, self.batch, step),
                 steps=self.steps, lr=self.lr, weight_decay=0.01, schedule=self.rate,
-                measures={"on": lambda model, n=n: self.measure(model, n)}, measure_every=300,
+                measures={"on": lambda model, n=n: self.measure(model, n)},
+                measure_every=self.steps // 4,
                 device=device, progress=progress,
             )  # fmt: skip
             for name in ("accuracy", "loss of repeats"):
