@@ -188,11 +188,11 @@ class OneLayer(RepeatedBlocks):
 
 
 @recipe(
-    "two-layer-repeats-clamped", "Repeats, head 0.0 made to look one token back",
+    "two-layer-repeats-clamped", "Repeats, head L0H0 made to look one token back",
     seeds=range(3), looks_back=1, steps=1000, snapshot_steps=(), store="measures",
 )  # fmt: skip
 @recipe(
-    "two-layer-repeats-clamped-two", "Repeats, head 0.0 made to look two tokens back",
+    "two-layer-repeats-clamped-two", "Repeats, head L0H0 made to look two tokens back",
     seeds=range(3), looks_back=2, steps=1000, snapshot_steps=(), store="measures",
 )  # fmt: skip
 class ClampedRepeats(RepeatedBlocks):
@@ -249,7 +249,7 @@ class InContextMarkov(Planted):
 
 
 @recipe(
-    "two-layer-markov-clamped", "Markov chains, head 0.0 made to look one symbol back",
+    "two-layer-markov-clamped", "Markov chains, head L0H0 made to look one symbol back",
     seeds=range(3), looks_back=1, steps=1500, snapshot_steps=(), store="measures",
 )  # fmt: skip
 class ClampedMarkov(InContextMarkov):
