@@ -134,6 +134,12 @@ def numbers(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
 
+def patterns(n_heads: int, n_pos: int, seed: int = 0) -> Tensor:
+    """Causal attention patterns (head, query, key) of heads that look at random."""
+    later = torch.ones(n_pos, n_pos).triu(1).bool()
+    return numbers(n_heads, n_pos, n_pos, seed=seed).masked_fill(later, -torch.inf).softmax(-1)
+
+
 def holds(fact: bool, otherwise: str) -> None:
     """Go on when the fact holds; else say `otherwise`."""
     if not fact:

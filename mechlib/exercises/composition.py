@@ -5,8 +5,7 @@ from math import comb
 
 import torch
 
-from mechlib.exercises.checking import Answer, close, exercise, holds, numbers, shaped
-from mechlib.reading.heads import random_patterns
+from mechlib.exercises.checking import Answer, close, exercise, holds, numbers, patterns, shaped
 
 
 @exercise("composition-scores", chapter=9)
@@ -52,7 +51,7 @@ def composition_scores(answer: Answer) -> None:
 def virtual_head(answer: Answer) -> None:
     """Two heads of different layers as one: from A_1 (pos, pos), W_1 (d, d) of the earlier head and
     A_2, W_2 of the later one, in row vectors, to the pair (pattern, W_OV) of the virtual head."""
-    A_1, A_2 = random_patterns(2, 5, seed=3)
+    A_1, A_2 = patterns(2, 5, seed=3)
     W_1, W_2, x = numbers(3, 3, seed=4), numbers(3, 3, seed=5), numbers(5, 3, seed=6)
     found = answer(A_1, W_1, A_2, W_2)
     holds(
@@ -95,7 +94,7 @@ def passes(answer: Answer) -> None:
     x = numbers(5, 3, seed=7)
     layers = [
         lambda stream, A=A, W=W: A @ stream @ W
-        for A, W in zip(random_patterns(3, 5, seed=8), numbers(3, 3, 3, seed=9))
+        for A, W in zip(patterns(3, 5, seed=8), numbers(3, 3, 3, seed=9))
     ]
 
     def through(chosen):

@@ -2,8 +2,7 @@
 
 import torch
 
-from mechlib.exercises.checking import Answer, close, exercise, holds, shaped
-from mechlib.reading.heads import random_patterns
+from mechlib.exercises.checking import Answer, close, exercise, holds, patterns, shaped
 
 TEXT = torch.tensor([3, 1, 4, 1, 5, 3, 3, 1, 4, 2, 3])  # eleven tokens; "3 3" stands in it
 
@@ -25,7 +24,7 @@ def induction_score(answer: Answer) -> None:
     """From a pattern (query, key) and its tokens (pos,) to one number: the attention from a token
     to the places one after its earlier occurrences, summed for each query, averaged over the
     queries that have such a place. A query's own place does not count."""
-    pattern = random_patterns(1, 11, seed=1)[0]
+    pattern = patterns(1, 11, seed=1)[0]
     wanted = _places(TEXT, 1)
     has = wanted.any(-1)
     mass = (pattern * wanted).sum(-1)
