@@ -26,6 +26,7 @@ WINGS = {
     "model": ["interventions", "nearest"],
     "train": ["files"],
     "constructed": ["model", "text"],
+    "interop": ["model"],
     "grokking": ["files", "model", "train"],
     "pages": ["files"],
     "exercises": [],

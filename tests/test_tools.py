@@ -168,3 +168,10 @@ def test_git_ignores_the_working_copy():
         pytest.skip("no git here: this is a copy of the files alone")
     asked = ["git", "check-ignore", "--quiet", f"{load('lab').COPY}/05_bigrams.ipynb"]
     assert subprocess.run(asked, cwd=TOOLS.parent).returncode == 0
+
+
+def test_the_page_of_licences_is_what_the_packages_say():
+    licences = load("licences")
+    text = licences.page()
+    assert licences.PAGE.read_text(encoding="utf-8") == text, "run python tools/licences.py"
+    assert "not stated" not in text
