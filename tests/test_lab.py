@@ -1,0 +1,162 @@
+"""Notebooks in a real JupyterLab with a real kernel, driven by a browser.
+
+`make test-lab` opens each notebook, runs it as a whole and reads what JupyterLab saved.
+"""
+
+import contextlib
+import importlib.util
+import json
+import os
+import socket
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).parent.parent
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+FIRST = ROOT / "notebooks" / "05_bigrams.ipynb"  # short, and with widgets
+TOKEN = "a-token-for-this-test"
+PATIENCE = 900  # seconds for one notebook; a busy machine may be slow, not wrong
+
+
+def load_lab():
+    """tools/lab.py as a module: it is a script and in no package."""
+    spec = importlib.util.spec_from_file_location("lab", ROOT / "tools" / "lab.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """The address of a JupyterLab on a working copy in a folder of its own."""
+    tool, root = load_lab(), tmp_path_factory.mktemp("course")
+    port = free_port()
+    tool.hand_out(ROOT / "notebooks", root / tool.COPY)
+    # every cell in the page, not only those in view, so that a test can look at all of them
+    settings = root / ".settings" / "@jupyterlab" / "notebook-extension"
+    settings.mkdir(parents=True)
+    whole = json.dumps({"windowingMode": "none"})
+    (settings / "tracker.jupyterlab-settings").write_text(whole, encoding="utf-8")
+    command = tool.command(
+        root,
+        "--no-browser",
+        f"--ServerApp.port={port}",
+        "--ServerApp.ip=127.0.0.1",
+        f"--IdentityProvider.token={TOKEN}",
+        "--allow-root",
+        "--LabApp.news_url=",
+    )
+    variables = {
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(ROOT),
+        "JUPYTER_DATA_DIR": str(root / ".jupyter-data"),
+        "JUPYTER_CONFIG_DIR": str(root / ".jupyter-config"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(root / ".workspaces"),
+        "JUPYTERLAB_SETTINGS_DIR": str(root / ".settings"),
+    }
+    with (root / "lab.log").open("w") as log:
+        server = subprocess.Popen(
+            command, cwd=root, stdout=log, stderr=log, env=os.environ | variables
+        )
+        address = f"http://127.0.0.1:{port}"
+        try:
+            for _ in range(240):
+                with contextlib.suppress(OSError):
+                    urllib.request.urlopen(f"{address}/api?token={TOKEN}", timeout=5).close()
+                    break
+                time.sleep(0.5)
+            else:
+                pytest.fail((root / "lab.log").read_text()[-2000:])
+            yield address, root / tool.COPY
+        finally:
+            server.terminate()
+            server.wait(30)
+
+
+def open_notebook(browser, address: str, name: str):
+    """A page that shows one notebook with its kernel ready."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(120_000)
+    page = context.new_page()
+    page.goto(f"{address}/lab/workspaces/test/tree/workbook/{name}?token={TOKEN}&reset")
+    page.wait_for_selector(".jp-NotebookPanel .jp-Cell")
+    page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', state="attached")
+    return page
+
+
+def run_all(page, path: Path) -> nbformat.NotebookNode:
+    """Run every cell, wait for the kernel, save; the notebook as Lab wrote it."""
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.locator('[data-command="runmenu:run-all"]').click()
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        page.wait_for_timeout(2000)
+        page.keyboard.press("Control+s")
+        page.wait_for_timeout(1000)
+        with contextlib.suppress(ValueError):  # read while it was being written
+            notebook = nbformat.read(path, as_version=4)
+            if not_run(notebook) == 0 or errors(notebook):
+                return notebook
+    pytest.fail(f"{path.name}: not run to its end in {PATIENCE} s")
+
+
+def errors(notebook: nbformat.NotebookNode) -> list[str]:
+    """What went wrong in the notebook's cells, but for those that are meant to raise."""
+    return [
+        f"{output.ename}: {output.evalue}"
+        for cell in notebook.cells
+        if cell.cell_type == "code" and "raises-exception" not in cell.metadata.get("tags", [])
+        for output in cell.outputs
+        if output.output_type == "error"
+    ]
+
+
+def not_run(notebook: nbformat.NotebookNode) -> int:
+    """How many cells with code in them have no number."""
+    cells = [c for c in notebook.cells if c.cell_type == "code" and c.source.strip()]
+    return sum(cell.execution_count is None for cell in cells)
+
+
+def check_runs(browser, lab, name: str):
+    address, copy = lab
+    page = open_notebook(browser, address, name)
+    notebook = run_all(page, copy / name)
+    assert errors(notebook) == []
+    assert not_run(notebook) == 0
+    return page
+
+
+@pytest.mark.lab
+def test_a_notebook_runs_with_its_widgets_in_view_and_its_solutions_folded(browser, lab):
+    page = check_runs(browser, lab, FIRST.name)
+    try:
+        stored = nbformat.read(FIRST, as_version=4)
+        hidden = [c for c in stored.cells if c.metadata.get("jupyter", {}).get("source_hidden")]
+        solutions = [c for c in stored.cells if "solution" in c.metadata.get("tags", [])]
+        assert solutions
+        assert all(c in hidden for c in solutions), "a solution stands open in JupyterLab"
+        page.wait_for_selector(".mechlib-widget", state="attached")
+    finally:
+        page.context.close()
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_every_notebook_runs_in_lab(browser, lab, path):
+    check_runs(browser, lab, path.name).context.close()
+
+
+def test_the_first_notebook_is_there_and_has_a_widget():
+    outputs = json.loads(FIRST.read_text(encoding="utf-8"))["metadata"]
+    assert outputs["widgets"]
