@@ -66,7 +66,7 @@ class BigramExplorer(PageWidget):
             has_true=true_log_probs is not None,
             next_tokens=pack_indices(kept),
             learned=pack_half(np.take_along_axis(learned, kept, 1)),
-            # what never follows has log-probability -inf; half precision ends before, and exp says 0
+            # what never follows has log-probability -inf; exp says 0 of this number, too
             true=pack_half(np.take_along_axis(true, kept, 1).clip(min=-65_504)),
             distance=pack_single((np.exp(true) * gap).sum(1)),
             token=token,

@@ -15,8 +15,8 @@ RUNS = Path(__file__).with_name("grokking_runs.json")
 def stored_runs() -> list[dict[str, Any]]:
     """Runs of the page's own training that readers compare theirs with.
 
-    Each has P, fraction, decay, seed, `grokked` (the first step, counted in tens, with 99 % of the
-    unseen pairs right, or None) and `until`, the step at which it was given up.
+    Each has P, fraction, decay, seed, `grokked` (the first step, looked at every 20, with 99 % of
+    the unseen pairs right, or None) and `until`, the step at which it was given up.
     """
     return json.loads(RUNS.read_text(encoding="utf-8"))
 
