@@ -55,7 +55,9 @@ def test_no_error_warning_or_address_is_stored(path):
 
 @pytest.mark.parametrize("path", NOTEBOOKS, **names)
 def test_the_file_is_small_and_normalised(path):
-    assert path.stat().st_size < 1_000_000
+    # a notebook that carries a model for the page weighs up to half a megabyte more
+    model = '"weights"' in path.read_text(encoding="utf-8")
+    assert path.stat().st_size < (1_500_000 if model else 1_000_000)
     nb = nbformat.read(path, as_version=4)
     assert normalise(nb, path.stem).encode("utf-8") == path.read_bytes(), (
         "run python -m mechlib.pages.notebooks on it"
