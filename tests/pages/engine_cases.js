@@ -117,5 +117,14 @@ cases.bigrams = (given) => {
   return (losses);
 };
 
+cases.grokking_run = ({ seed, decay, P, fraction, until }) => {
+  const run = modular_run({ P, fraction, seed, decay, lr: 5e-3, d_model: 48, n_heads: 4, d_mlp: 96 });
+  while (run.steps < until) {
+    run.step();
+    if (run.steps % 20 === 0 && modular_measures(run).test_accuracy >= 0.99) return run.steps;
+  }
+  return null;
+};
+
 const { name, given } = JSON.parse(readFileSync(process.argv[2], "utf8"));
 process.stdout.write(JSON.stringify(cases[name](given)));

@@ -73,7 +73,7 @@ function render(context) {
       const like = stored.filter((r) => r.P === model.get("P") && Math.abs(r.fraction - model.get("fraction")) < 1e-9 && Math.abs(r.decay - model.get("decay")) < 1e-9);
       const steps = like.map((r) => r.grokked).filter((s) => s !== null), mine = at === null ? "" : ` Yours: ${at}; ${steps.filter((s) => s < at).length} of them were faster.`;
       place.textContent = like.length ? `${like.length} stored runs with these settings and other seeds: 99 % of the unseen pairs at step ${steps.join(", ") || "–"}` +
-        `${like.length > steps.length ? `; ${like.length - steps.length} of them not within ${like.find((r) => r.grokked === null).until} steps` : ""}.${mine}` : "No runs with these settings are stored to compare with: 43, a share of 0.5 and a decay of 1 or 0 have some.";
+        `${like.length > steps.length ? `; ${like.length - steps.length} of them not within ${like.find((r) => r.grokked === null).until} steps` : ""}.${mine}` : "No runs with these settings are stored to compare with: 43, a share of 0.5 and a decay of 2, 1 or 0 have some.";
     }
     const still_plot = (options) => { const plot = line_plot(options); plot.hide(); return plot.node; };
     function show() {

@@ -33,7 +33,7 @@ class GrokkingLive(LiveWidget):
     _esm = source("engine.js", "training.js", "live.js", "grokking_live.js")
     P = T.Int(43).tag(sync=True)
     fraction = T.Float(0.5).tag(sync=True)
-    decay = T.Float(1.0).tag(sync=True)
+    decay = T.Float(2.0).tag(sync=True)
     seed = T.Int(0).tag(sync=True)
     until = T.Int(1500).tag(sync=True)
     stored = T.List(T.Dict()).tag(sync=True)
@@ -43,7 +43,7 @@ class GrokkingLive(LiveWidget):
         P: int = 43,
         *,
         fraction: float = 0.5,
-        decay: float = 1.0,
+        decay: float = 2.0,
         seed: int = 100,
         until: int = 1500,
         caption: str = "",
