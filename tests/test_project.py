@@ -29,6 +29,7 @@ WINGS = {
     "interop": ["model"],
     "grokking": ["files", "model", "train"],
     "pages": ["files"],
+    "vision": [],
     "exercises": [],
     "zoo": [
         "files",
@@ -40,6 +41,7 @@ WINGS = {
         "reading",
         "grokking",
         "pages",
+        "vision",
     ],
     "__main__": ["zoo", "text"],
     "__init__": [],
@@ -48,6 +50,7 @@ ORDER = {
     "text": ["grammars", "corpus", "tokens", "ngrams"],
     "reading": ["factored", "circuits", "heads", "attribution", "patching", "steering"],
     "grokking": ["modular", "fourier", "progress", "clock", "sweeps"],
+    "vision": ["strokes", "convnet", "tuning", "synthesis", "matching"],
     "pages": ["numbers", "claims", "figures", "widgets", "notebooks", "scoreboard"],
 }
 
