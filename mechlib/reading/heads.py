@@ -38,7 +38,7 @@ def random_patterns(n_heads: int, n_pos: int, seed: int) -> Float[Tensor, "head 
     return scores.masked_fill(later, -torch.inf).softmax(-1)
 
 
-def fixed_distances(n_pos: int, shares: Sequence[float]) -> Float[Tensor, "query key"]:
+def fixed_distances(n_pos: int, shares: Sequence[float | int]) -> Float[Tensor, "query key"]:
     """The pattern of a head that looks by distance alone: `shares[d]` of it lies d places back.
 
     What would fall in front of position 0 lies on position 0, so that rows sum to one.

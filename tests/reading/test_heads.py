@@ -365,3 +365,15 @@ def test_an_offset_beyond_the_text_is_one_sentence():
             heads.match_score(pattern, tokens, offset)
     with pytest.raises(ValueError, match="offset: 0 or more"):
         heads.match_score(pattern, tokens, -1)
+
+
+def test_a_pattern_by_distance_alone():
+    pattern = heads.fixed_distances(7, [0.25, 0.5, 0.25])
+    assert torch.allclose(pattern.sum(-1), torch.ones(7).double())
+    assert pattern.triu(1).abs().max() == 0
+    assert pattern[5, [5, 4, 3]].tolist() == [0.25, 0.5, 0.25]
+    assert pattern[0, 0] == 1  # what would fall in front of the text lies on its first place
+    assert heads.previous_token_score(heads.fixed_distances(11, [0.0, 1.0])) == 1
+    for shares in ([], [0.5], [1.5, -0.5]):
+        with pytest.raises(ValueError, match="shares"):
+            heads.fixed_distances(5, shares)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mechlib.text import corpus, grammars, tokens
-from mechlib.text.grammars import Bigrams, MarkovChains, Repeats, SkipTrigrams
+from mechlib.text.grammars import BalancedChains, Bigrams, MarkovChains, Repeats, SkipTrigrams
 
 
 def seeded(seed=0):
@@ -403,3 +403,20 @@ def test_the_truth_is_exact_to_the_last_digit_of_float64():
     assert abs(float(truth[0, 0, source]) - 0.5 / len(grammar.sources)) < 1e-15
     third = SkipTrigrams(reach=4).log_probs(torch.tensor([[filler, filler]])).exp()
     assert abs(float(third[0, 0, source]) - 1 / 3 / len(grammar.sources)) < 1e-15
+
+
+def test_balanced_chains_leave_nothing_to_count():
+    chains, generator = BalancedChains(n_symbols=3), torch.Generator().manual_seed(5)
+    tables = chains.tables(64, generator)
+    assert torch.allclose(tables.sum(1), torch.ones(64, 3).double(), atol=1e-6)
+    assert torch.allclose(tables.sum(2), torch.ones(64, 3).double(), atol=1e-6)
+    text = chains.sample(400, 201, generator)
+    shares = torch.nn.functional.one_hot(text, 3).double().mean(1)
+    free = torch.nn.functional.one_hot(MarkovChains(3).sample(400, 201, generator), 3)
+    assert shares.std() < free.double().mean(1).std() / 2
+
+    def loss(guess):
+        return -guess(text[:, :-1]).gather(-1, text[:, 1:, None]).mean()
+
+    assert loss(chains.bigram) < loss(chains.uniform) - 0.05
+    assert loss(chains.unigram) > loss(chains.uniform)  # it takes chance for a habit
