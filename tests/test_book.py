@@ -39,7 +39,11 @@ def test_the_contents_name_every_notebook_once_and_in_order():
 
 
 def test_the_contents_name_every_page_of_prose():
-    pages = {f"book/{p.stem}" for p in (ROOT / "book").iterdir() if p.suffix in (".md", ".ipynb")}
+    pages = {
+        path.relative_to(ROOT).with_suffix("").as_posix()
+        for path in (ROOT / "book").rglob("*")
+        if path.suffix in (".md", ".ipynb") and ".ipynb_checkpoints" not in path.parts
+    }
     assert {name for name in toc_files() if name.startswith("book/")} == pages
 
 

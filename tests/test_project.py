@@ -51,7 +51,17 @@ ORDER = {
     "reading": ["factored", "circuits", "heads", "attribution", "patching", "steering"],
     "grokking": ["modular", "fourier", "progress", "clock", "sweeps"],
     "vision": ["strokes", "convnet", "tuning", "synthesis", "matching"],
-    "pages": ["numbers", "claims", "figures", "widgets", "notebooks", "scoreboard"],
+    "pages": [
+        "numbers",
+        "claims",
+        "figures",
+        "widgets",
+        "notebooks",
+        "scoreboard",
+        "timetable",
+        "slides",
+        "offline",
+    ],
 }
 
 
