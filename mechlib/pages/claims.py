@@ -404,11 +404,11 @@ def _plain(x: Any, name: str) -> Any:
 
 
 def _plain_list(x: Any, name: str) -> list:
-    """One value, or a list of at least two values, one for each seed."""
+    """One value, or a list of values, one for each seed that there is."""
     if not isinstance(x, (list, tuple)):
         return [_plain(x, name)]
-    if len(x) < 2:
-        raise ValueError(f"{name}: a list holds one value for each seed, at least two; got {x!r}")
+    if not x:
+        raise ValueError(f"{name}: a list holds one value for each seed, at least one; got {x!r}")
     return [_plain(each, name) for each in x]
 
 

@@ -414,6 +414,16 @@ def test_table_colours_pairs_by_the_largest_in_their_column():
     assert page.html.count('scope="col"') == 3
 
 
+def test_what_is_folded_opens_on_a_click_and_stands_in_the_plain_text():
+    rest = figures.table([["a", 1]], ["token", "count"])
+    shown = figures.folded(rest, "The other <1> row")
+    assert "<details><summary>The other &lt;1&gt; row</summary>" in shown.html
+    assert rest.html in shown.html
+    assert repr(shown) == "The other <1> row\n" + repr(rest)
+    with pytest.raises(ValueError, match="summary must say"):
+        figures.folded(rest, " ")
+
+
 def test_table_colours_whole_cells_by_intensity():
     page = figures.table([["a", 1.0], ["b", -2.0]], ["x", "y"], intensity=[[np.nan, 1], [0, -2]])
     cells = re.findall(r'<td style="([^"]*)"', page.html)

@@ -16,12 +16,14 @@ points     scatter plots, eigenvalues in the complex plane
 stream     a diagram of the residual stream
 colored    text coloured by a number for each token
 tables     tables whose colours carry numbers
+html       what these two share; `folded`: one of them behind a line that opens on a click
 """
 
 from mechlib.pages.figures.axes import panels
 from mechlib.pages.figures.colored import colored_text
 from mechlib.pages.figures.counts import bars, histogram
 from mechlib.pages.figures.curves import curves_over_training, lines, spectrum
+from mechlib.pages.figures.html import folded
 from mechlib.pages.figures.matrices import attention, composition, heatmap
 from mechlib.pages.figures.phases import phase_diagram
 from mechlib.pages.figures.points import complex_plane, scatter
@@ -74,6 +76,7 @@ __all__ = [
     "complex_plane",
     "composition",
     "curves_over_training",
+    "folded",
     "heatmap",
     "histogram",
     "lines",

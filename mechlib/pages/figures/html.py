@@ -70,3 +70,15 @@ def panel(parts: Sequence[str], caption: str | None, text: str) -> Html:
         body += f'<div style="font-size:.85em;opacity:.8">{_html.escape(caption)}</div>'
     outer = f'<div class="mechlib" style="{_PANEL}padding:.4em .6em;border-radius:.3em">'
     return Html(f"{_CARD}{outer}{body}</div>", (f"{caption}\n" if caption else "") + text)
+
+
+def folded(shown: Html, summary: str) -> Html:
+    """An HTML figure behind one line, `summary`, that opens on a click: what few readers need.
+
+    ValueError when there is no summary, for then nobody could tell what is folded.
+    """
+    if not summary.strip():
+        raise ValueError("summary must say what is folded, got an empty text")
+    line = f"<summary>{_html.escape(summary)}</summary>"
+    fold = f'<div class="mechlib"><details>{line}{shown.html}</details></div>'
+    return Html(_CARD + fold, f"{summary}\n{shown.text}")
