@@ -4,7 +4,7 @@ import re
 
 import pytest
 import torch
-from test_widgets import browser, get, put, said, show, table_rows  # noqa: F401
+from test_widgets import get, put, said, show, table_rows  # noqa: F401
 
 from mechlib import zoo
 from mechlib.interventions import Ablate
@@ -151,7 +151,7 @@ def test_grokking_live_trains_pauses_and_compares(show):  # noqa: F811
     page.get_by_label("weight decay").fill("99")
     page.keyboard.press("Tab")
     assert "99 will not do; choose 0 to 5" in said(page)
-    assert get(page, "decay") == 1
+    assert get(page, "decay") == 2
 
 
 def test_grokking_live_refuses():
