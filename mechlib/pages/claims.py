@@ -72,7 +72,7 @@ class Paper:
     source: str
     value: float | int | None = None
     of: float | int | None = None
-    error: float = 0.0
+    error: float | int = 0.0
     wants: str | None = None
     says: str | None = None
     unlike: str | None = None
@@ -94,7 +94,7 @@ class Paper:
         return number + (f" ({self.says})" if self.says else "")
 
 
-def verdict(paper: Paper, values: Sequence[float], of: float | None = None) -> str:
+def verdict(paper: Paper, values: Sequence[float | int], of: float | int | None = None) -> str:
     """How our numbers stand to the paper's, by one rule for the whole course.
 
     not comparable   the claim says why (`Paper.unlike`)
@@ -106,6 +106,8 @@ def verdict(paper: Paper, values: Sequence[float], of: float | None = None) -> s
     """
     if paper.unlike is not None or paper.value is None:
         return "not comparable"
+    if not all(type(value) in (int, float) for value in values):
+        raise TypeError(f"paper: a number of a paper's stands beside numbers, got {values!r}")
     theirs, error = float(paper.value), paper.error
     ours = [float(value) for value in values]
     if paper.of is not None and of is not None:
@@ -128,8 +130,8 @@ def claim(
     bound: Any,
     *,
     of: Any = None,
-    control: tuple[str, Any] | None = None,
-    paper: Paper | None = None,
+    control: Any = None,
+    paper: Any = None,
     unit: str | None = None,
     digits: int = 3,
 ) -> None:
