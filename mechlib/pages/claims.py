@@ -94,7 +94,7 @@ class Paper:
         return number + (f" ({self.says})" if self.says else "")
 
 
-def verdict(paper: Paper, values: Sequence[float | int], of: float | int | None = None) -> str:
+def verdict(paper: Paper, values: Sequence, of: float | int | None = None) -> str:
     """How our numbers stand to the paper's, by one rule for the whole course.
 
     not comparable   the claim says why (`Paper.unlike`)

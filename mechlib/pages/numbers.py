@@ -39,9 +39,9 @@ def shown(value: Any, digits: int = 3) -> str:
     return _significant(value, digits)
 
 
-def fixed(value: float, places: int) -> str:
+def fixed(value: float | int, places: int) -> str:
     """`value` with `places` decimals and no signed zero: what rounds to 0 has no sign."""
-    return f"{value:z.{places}f}"
+    return f"{float(value):z.{places}f}"
 
 
 def _significant(value: float, digits: int) -> str:

@@ -4,8 +4,8 @@
     python -m mechlib.pages.scoreboard --check    # exit 1 when it is not what they say
 
 `claim(...)` leaves its record in the metadata of the output that shows it, under "mechlib_claim".
-This module collects the records and writes one page: first the claims that stand beside a paper's
-number, then all of them chapter by chapter.
+This module collects the records and writes one page: totals, then the claims that stand beside a
+paper's number, those that did not replicate first, then all of them, folded by chapter.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import nbformat
 
-from mechlib.pages.claims import ROUNDING
+from mechlib.pages.claims import line, notes, statement
 from mechlib.pages.notebooks import all_notebooks, write
 
 PAGE = Path("book") / "scoreboard.md"
@@ -25,16 +25,26 @@ HEAD = """\
 (scoreboard)=
 # Replication scoreboard
 
-This page is made from the notebooks. Whenever a chapter states a fact about a model, it checks the
-fact in the next cell, and the check leaves a record: what was measured, the bound it had to reach,
-the same number where the fact should *not* hold (the control), and the paper's number where there
-is one. Below are those records, as they lie in the stored notebooks.
-
-A check that fails stops its notebook, so a failed one cannot stand here. A result of a paper that
-did not come out in our small models is stated as such in the claim's own words. The models here
-are far smaller than the papers'; a number beside a paper's number is there to be compared, and it
-is the bound that was demanded.
+Whenever a chapter states a fact about a model, it checks the fact in the next cell.
+The check leaves a record: what was measured, the bound it had to reach, the same measurement where
+the fact should *not* hold (the control), and the paper's number where there is one.
+This page is made from those records, as they lie in the stored notebooks.
+A check that fails stops its notebook, so every line below passed its own bound.
+That is not yet a replication: the models here are far smaller than the papers', and some effects
+come out weaker in them, or differently.
 """
+
+# What a reader of a replication wants to see first comes first.
+VERDICTS = {
+    "differs": "the effect is not the paper's",
+    "weaker": "it has the paper's direction and passed its bound, but falls short of the number",
+    "replicates": (
+        "the paper's number lies within the range of our seeds, widened by a tenth of the number "
+        "and by its reading error; or all our seeds lie beyond it, on the side where the effect "
+        "is stronger"
+    ),
+    "not comparable": "the two cannot be set side by side, and the line says why",
+}
 
 
 @dataclass(frozen=True)
@@ -52,7 +62,7 @@ def chapters(root: Path) -> list[Chapter]:
     for path in all_notebooks(root):
         nb = nbformat.read(path, as_version=4)
         records = [
-            output.metadata[RECORD]
+            _current(output.metadata[RECORD])
             for cell in nb.cells
             for output in cell.get("outputs", [])
             if RECORD in output.get("metadata", {})
@@ -64,32 +74,66 @@ def chapters(root: Path) -> list[Chapter]:
 
 def page(found: list[Chapter]) -> str:
     """The whole text of book/scoreboard.md."""
-    number = sum(len(chapter.records) for chapter in found)
-    beside = [(c, r) for c in found for r in c.records if r.get("paper") is not None]
-    controlled = sum(r.get("control") is not None for c in found for r in c.records)
+    everything = [(chapter, record) for chapter in found for record in chapter.records]
+    beside = [(c, r) for c, r in everything if r["paper"] is not None]
+    controlled = sum(r["control"] is not None for _, r in everything)
     parts = [
         HEAD,
-        f"There are {number} claims in {len(found)} notebooks; {controlled} of them have a control "
-        f"that fails the bound, and {len(beside)} stand beside a paper's number.\n",
+        f"There are {len(everything)} claims in {len(found)} notebooks. {controlled} have a "
+        f"control that fails the bound. {len(beside)} stand beside a paper's number:\n",
+        "".join(
+            f"- **{_count(beside, verdict)} {verdict}**: {rule}.\n"
+            for verdict, rule in VERDICTS.items()
+        ),
+        "The rule was fixed for the whole course beforehand. Numbers are compared in like units.\n",
     ]
-    if beside:
-        rows = [
-            [_link(c), _text(r["sentence"]), _text(r["paper"]), *_measured(r), _verdict(r)]
-            for c, r in beside
-        ]
-        parts += [
-            "## Beside the papers\n",
-            _table(["Chapter", "Claim", "Paper", "Ours", "Needed", "Control", "Verdict"], rows),
-        ]
+    for verdict in VERDICTS:
+        chosen = [(c, r) for c, r in beside if r["paper"]["verdict"] == verdict]
+        if chosen:
+            items = (_beside(chapter, record) for chapter, record in chosen)
+            parts.append(f"## {verdict[0].upper()}{verdict[1:]}\n\n" + "".join(items))
     if found:
         parts.append("## Every claim\n")
     for chapter in found:
-        rows = [[_text(r["sentence"]), *_measured(r), _verdict(r)] for r in chapter.records]
-        parts += [
-            f"### {_link(chapter)}\n",
-            _table(["Claim", "Ours", "Needed", "Control", "Verdict"], rows),
-        ]
+        lines = "".join(f"- {_text(line(record))}\n" for record in chapter.records)
+        parts.append(
+            f":::{{dropdown}} {_text(chapter.title)}: {len(chapter.records)} claims\n"
+            f"{_link(chapter)}\n\n{lines}:::\n"
+        )
     return "\n".join(parts)
+
+
+def _count(beside: list[tuple[Chapter, dict]], verdict: str) -> int:
+    return sum(record["paper"]["verdict"] == verdict for _, record in beside)
+
+
+def _beside(chapter: Chapter, record: dict) -> str:
+    """One entry: ours, then the paper's number, then what was demanded and where it stands."""
+    paper = record["paper"]
+    theirs = f"{paper['source']}: {paper['text']}"
+    rest = [text for kind, text in notes(record) if kind != "paper"]
+    why = f" *Not comparable: {_text(paper['unlike'])}.*" if paper["unlike"] else ""
+    return (
+        f"- **{_text(statement(record))}.** {_text(theirs)}.{why}"
+        f" {_text('; '.join(rest)[:1].upper() + '; '.join(rest)[1:])}{'.' if rest else ''}"
+        f" ({_link(chapter)})\n"
+    )
+
+
+def _current(record: dict) -> dict:
+    """The record in today's form; notebooks of an older form named no control and no source."""
+    if "values" in record:
+        return record
+    control, paper = record.get("control"), record.get("paper")
+    if control is not None:
+        control = {"name": "control", "value": control, "values": [control]}
+    if paper is not None:
+        paper = {
+            "source": "the paper", "text": str(paper), "unlike": "not yet judged",
+            "verdict": "not comparable",
+        }  # fmt: skip
+    old = {"values": None, "digits": 4, "of": None, "unit": None, "holds": True}
+    return old | record | {"control": control, "paper": paper}
 
 
 def _title(nb: nbformat.NotebookNode, path: Path) -> str:
@@ -105,39 +149,9 @@ def _link(chapter: Chapter) -> str:
     return f"[{_text(chapter.title)}]({name if folder == 'book' else '../' + chapter.path})"
 
 
-def _measured(record: dict) -> list[str]:
-    bound = record["bound"]
-    # rounding error differs from processor to processor; claims print it in this way, too
-    tiny = record["op"] in ("<", "<=") and isinstance(bound, float) and 0 < bound <= ROUNDING
-    ours = f"under {_number(bound)}" if tiny else _number(record["value"])
-    if record.get("of") is not None:
-        ours += f" of {_number(record['of'])}"
-    if record.get("unit"):
-        ours += f" {record['unit']}"
-    if record["op"] == "between":
-        needed = f"{_number(bound[0])} to {_number(bound[1])}"
-    else:
-        needed = f"{record['op']} {_number(bound)}"
-    control = record.get("control")
-    return [_text(ours), _text(needed), "" if control is None else _text(_number(control))]
-
-
-def _verdict(record: dict) -> str:
-    return "holds" if record.get("holds", True) else "does **not** hold"
-
-
-def _number(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
 def _text(value: object) -> str:
-    """Plain text made safe for a cell of a markdown table."""
+    """Plain text made safe for a line of Markdown."""
     return re.sub(r"([\\`*_{}\[\]<>$|#~])", r"\\\1", " ".join(str(value).split()))
-
-
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    lines = ["| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows]]
-    return "\n".join(lines) + "\n"
 
 
 def main(arguments: list[str] | None = None) -> int:

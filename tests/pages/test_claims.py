@@ -121,7 +121,7 @@ def test_bad_input():
         claim("S", 9, ">", 2, of=8)
     with pytest.raises(ValueError, match="wants: got 'up'"):
         Paper("Someone 1999", 1, wants="up")
-    with pytest.raises(ValueError, match="number .* or its words"):
+    with pytest.raises(ValueError, match=r"number .* or its words"):
         Paper("Someone 1999")
     with pytest.raises(ValueError, match="unlike"):
         Paper("Someone 1999", says="a few")
