@@ -178,7 +178,7 @@ class Visit:
         found["width_on_a_phone"] = self.page.evaluate("document.documentElement.scrollWidth")
         self.page.evaluate("document.documentElement.dataset.theme = 'dark'")
         found["cards_in_the_dark"] = self.page.locator(
-            ".bd-article .cell_output img:not(.dark-safe)"
+            '.bd-article .cell_output img:not([src$=".svg"])'
         ).evaluate_all("es => es.map(e => getComputedStyle(e).backgroundColor)")
         return found | {
             "outside": self.outside,
@@ -255,9 +255,19 @@ def test_every_image_has_alt_text_and_is_loaded(book):
 
 
 @pytest.mark.browser
-def test_figures_keep_a_light_card_in_the_dark(book):
+def test_pictures_that_are_no_vectors_keep_a_light_card_in_the_dark(book):
     for name, found in book.items():
         assert set(found["cards_in_the_dark"]) <= {"rgb(255, 255, 255)"}, name
+
+
+@pytest.mark.browser
+def test_every_page_refuses_the_network_and_describes_itself(browser):
+    for name in pages():
+        text = (HTML / name).read_text("utf-8")
+        assert text.count("Content-Security-Policy") == 1, name
+        assert "fontawesome" not in text, name
+        assert "THEBE_JS_URL" not in text, name
+        assert len(re.search(r'name="description" content="([^"]*)"', text)[1]) > 40, name
 
 
 @pytest.mark.browser
