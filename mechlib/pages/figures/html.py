@@ -80,5 +80,5 @@ def folded(shown: Html, summary: str) -> Html:
     if not summary.strip():
         raise ValueError("summary must say what is folded, got an empty text")
     line = f"<summary>{_html.escape(summary)}</summary>"
-    fold = f'<div class="mechlib"><details>{line}{shown.html}</details></div>'
+    fold = f'<div class="mechlib" style="{_PANEL}"><details>{line}{shown.html}</details></div>'
     return Html(_CARD + fold, f"{summary}\n{shown.text}")
