@@ -22,7 +22,6 @@ from mechlib.zoo.recipes import recipe
 from mechlib.zoo.recipes.code import (
     HALF,
     Code,
-    best_at_end,
     by_head,
     copy_gain,
     patterns_of,
@@ -73,8 +72,16 @@ class FirstSteps(Code):
 
     def check(self, model: Transformer | None, history: History) -> None:
         """Only that the run is sound: what comes of it is the question, not a condition."""
-        if self.looks_back == 1:
+        from mechlib import zoo  # not above: zoo imports the recipes
+
+        claim(
+            "It starts without a gain", history.values("on/copy gain")[0], "<", 0.2,
+            control=("two-layer-code at its end", zoo.history("two-layer-code").last("on/copy gain")),
+            unit="nats",
+        )  # fmt: skip
+        if self.looks_back:
+            held, wanted = history.last("on/previous/0.0"), float(self.looks_back == 1)
             claim(
-                "Its first layer looks one back", best_at_end(history, "previous/0."), ">", 0.9,
-                control=("its second layer", best_at_end(history, "previous/1.")),
+                "L0H0 looks one back or not, as it is made to, to {}", abs(held - wanted), "<", 0.02,
+                control=("made to do the other", abs(held - 1 + wanted)),
             )  # fmt: skip
