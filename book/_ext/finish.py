@@ -6,6 +6,7 @@ left. Pictures say their size, so that nothing moves while they load. Every page
 and a content security policy that lets it ask nobody else for anything.
 """
 
+import functools
 import html
 import re
 from pathlib import Path
@@ -37,7 +38,7 @@ def finish(text: str, icons: str, size_of) -> str:
     )
     text = re.sub(r'<img ([^>]*src="([^"]*_images/[^"]+\.svg)"[^>]*)>', sized(size_of), text)
     text = re.sub(
-        rf'<span class="claim-paper">(.*?), ({VERDICTS})</span>',
+        rf'<span class="claim-paper">([^<]*), ({VERDICTS})</span>',
         lambda m: (
             f'<span class="claim-paper">{m[1]}</span> '
             f'<span class="claim-verdict verdict-{m[2].replace(" ", "-")}">{m[2]}</span>'
@@ -55,13 +56,21 @@ def has_mathematics(text: str) -> bool:
 def icon(classes: str, rest: str, icons: str) -> str:
     """One icon as an inline drawing; nothing where the theme's file does not have it."""
     for name in re.findall(r"\bfa-([a-z0-9-]+)", classes):
-        found = re.search(rf'\b{name}"?:\[(\d+),(\d+),\[[^]]*\],"[0-9a-f]+","(M[^"]+)"', icons)
+        found = drawing(name, icons)
         if found:
             return (
-                f'<svg class="{classes} page-icon"{rest} viewBox="0 0 {found[1]} {found[2]}" '
-                f'aria-hidden="true" fill="currentColor"><path d="{found[3]}"/></svg>'
+                f'<svg class="{classes} page-icon"{rest} viewBox="0 0 {found[0]} {found[1]}" '
+                f'aria-hidden="true" fill="currentColor"><path d="{found[2]}"/></svg>'
             )
     return ""
+
+
+@functools.cache
+def drawing(name: str, icons: str) -> tuple[str, ...] | None:
+    """Width, height and path of an icon in the theme's file of a megabyte: searched once."""
+    pattern = rf'[{{,"]{re.escape(name)}"?:\[(\d+),(\d+),\[[^]]*\],"[0-9a-f]+","(M[^"]+)"'
+    found = re.search(pattern, icons)
+    return found.groups() if found else None
 
 
 def sized(size_of):

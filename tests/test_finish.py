@@ -1,0 +1,62 @@
+"""The last hand on built pages: what it takes out, what it puts in."""
+
+import importlib.util
+from pathlib import Path
+
+import pydata_sphinx_theme
+
+ROOT = Path(__file__).parent.parent
+spec = importlib.util.spec_from_file_location("finish", ROOT / "book" / "_ext" / "finish.py")
+finish = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(finish)
+
+ICONS = next(
+    Path(pydata_sphinx_theme.__file__).parent.rglob("fontawesome/*/js/all.min.js")
+).read_text("utf-8")
+SENTENCE = "A first sentence that says what this page is about, in more than sixty letters."
+PAGE = f"""<html><head><title>Ten &#8212; Book</title>
+<link rel="preload" as="font" href="../_static/vendor/fontawesome/6/webfonts/fa-solid-900.woff2" />
+<script src="../_static/vendor/fontawesome/6/js/all.min.js"></script>
+<script>const THEBE_JS_URL = "https://unpkg.com/x"</script>
+<script>window.MathJax = {{}}</script><script defer src="../_static/mathjax/tex-chtml.js"></script>
+</head><body><i class="fa-solid fa-arrow-up"></i><article><p>{SENTENCE}</p>
+<img alt="x" src="../_images/a.svg" />
+<span class="claim-paper">Elhage 2021: 10 of 12, not comparable</span></article></body></html>"""
+
+
+def finished(page: str = PAGE) -> str:
+    return finish.finish(page, ICONS, lambda source: (576, 288))
+
+
+def test_what_a_page_does_not_need_is_gone():
+    for word in ("fontawesome", "THEBE", "mathjax", "MathJax", "<i "):
+        assert word not in finished()
+
+
+def test_mathematics_stays_where_there_is_any():
+    text = finished(PAGE.replace("<article>", '<article><span class="math">x</span>'))
+    assert "tex-chtml.js" in text
+    assert "THEBE" not in text
+
+
+def test_icons_pictures_and_verdicts():
+    text = finished()
+    assert '<svg class="fa-solid fa-arrow-up page-icon" viewBox="0 0 384 512"' in text
+    assert '<img width="576" height="288"' in text
+    assert '<span class="claim-verdict verdict-not-comparable">not comparable</span>' in text
+
+
+def test_policy_and_description_come_first():
+    text = finished()
+    assert text.index("Content-Security-Policy") < text.index("<title>")
+    assert "https" not in finish.POLICY
+    assert "'unsafe-eval'" not in finish.POLICY
+    assert f'name="description" content="{SENTENCE}"' in text
+    assert 'property="og:title" content="Ten"' in text
+
+
+def test_a_picture_says_its_size_in_pixels(tmp_path):
+    path = tmp_path / "a.svg"
+    path.write_text('<svg width="432pt" height="216pt" viewBox="0 0 432 216">', "utf-8")
+    assert finish.picture_size(path) == (576, 288)
+    assert finish.picture_size(tmp_path / "none.svg") is None
