@@ -74,14 +74,15 @@ class FirstSteps(Code):
         """Only that the run is sound: what comes of it is the question, not a condition."""
         from mechlib import zoo  # not above: zoo imports the recipes
 
+        whole = zoo.history("two-layer-code").last("on/copy gain")
         claim(
             "It starts without a gain", history.values("on/copy gain")[0], "<", 0.2,
-            control=("two-layer-code at its end", zoo.history("two-layer-code").last("on/copy gain")),
-            unit="nats",
+            control=("two-layer-code at its end", whole), unit="nats",
         )  # fmt: skip
         if self.looks_back:
             held, wanted = history.last("on/previous/0.0"), float(self.looks_back == 1)
             claim(
-                "L0H0 looks one back or not, as it is made to, to {}", abs(held - wanted), "<", 0.02,
+                "L0H0 looks one back or not, as it is made to, to {}",
+                abs(held - wanted), "<", 0.02,
                 control=("made to do the other", abs(held - 1 + wanted)),
             )  # fmt: skip
