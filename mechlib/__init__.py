@@ -6,13 +6,15 @@ A hall with wings. In the hall stands the transformer:
     interventions   ablate, patch, freeze a pattern, steer: values handed to the forward pass
     train           one loop: losses, measures and snapshots over steps; resumable
     constructed     weights set by hand: bigram model, induction transformer, rotation adder
-    files           write a file so that it is there whole or not at all
+    files           write a file so that it is there whole or not at all, and sealed
+    interop         to and from the names of TransformerLens
 
 and from it open
 
     text/           symbols in, and what counting alone can predict
-    reading/        weights and patterns to facts: circuits, scores, attribution
+    reading/        weights and patterns to facts: circuits, scores, attribution, patching
     grokking/       addition modulo a prime
+    vision/         a small network that sees shapes, and what its units answer to
     pages/          what the reader sees: claims, figures, widgets, the scoreboard
     exercises/      check(name, function): tells a reader what is wrong with an answer
     zoo/            load(name), train(name): recipes and the small weights they give
