@@ -34,8 +34,10 @@ def test_a_list_is_one_value_a_seed(capsys):
     ]
     with pytest.raises(ClaimFailed):
         claim("The score", [0.5, 0.2], ">", 0.3)  # every seed must pass
-    with pytest.raises(ValueError, match="at least two"):
-        claim("The score", [0.5], ">", 0.3)
+    claim("The only seed scores {}", [0.5], ">", 0.3)  # where only one model is stored
+    assert "✓ The only seed scores 0.500 (" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="value"):
+        claim("The score", [], ">", 0.3)
 
 
 @pytest.mark.parametrize(
