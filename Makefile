@@ -47,7 +47,7 @@ scoreboard: environment
 	$(PY) -m mechlib.pages.scoreboard
 
 book: scoreboard
-	$(PY) -m jupyter_book build -W -n --keep-going .
+	"$(BIN)/jupyter-book" build -W -n --keep-going .
 	@echo
 	@echo "The book is at $(CURDIR)/_build/html/index.html - open that file in a browser."
 
