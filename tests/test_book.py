@@ -127,12 +127,14 @@ FACTS = """() => {
 class Visit:
     """One page in a fresh context, with everything it asked for and complained about."""
 
-    def __init__(self, browser, url: str):
+    def __init__(self, browser, url: str, bypass_csp: bool = False):
         self.outside: list[str] = []
         self.missing: list[str] = []
         self.complaints: list[str] = []
         self.origin = re.match(r"(file://|https?://[^/]+)", url)[0]
-        self.context = browser.new_context(viewport=DESK, color_scheme="light")
+        self.context = browser.new_context(
+            viewport=DESK, color_scheme="light", bypass_csp=bypass_csp
+        )
         self.context.set_default_timeout(120_000)  # a busy machine may be slow, not wrong
         self.context.route("**/*", self._route)
         self.page = self.context.new_page()
@@ -224,10 +226,19 @@ def test_no_page_complains(book):
 
 @pytest.mark.browser
 def test_a_request_to_the_network_would_be_seen(browser, address):
-    with Visit(browser, f"{address}/book/index.html") as visit:
+    with Visit(browser, f"{address}/book/index.html", bypass_csp=True) as visit:
         visit.page.evaluate("fetch('https://example.org/x.js').catch(() => {})")
         visit.page.wait_for_timeout(500)
         assert visit.outside == ["https://example.org/x.js"]
+
+
+@pytest.mark.browser
+def test_the_browser_itself_refuses_a_request_to_the_network(browser, address):
+    with Visit(browser, f"{address}/book/index.html") as visit:
+        visit.page.evaluate("fetch('https://example.org/x.js').catch(() => {})")
+        visit.page.wait_for_timeout(500)
+        assert visit.outside == []
+        assert any("Content Security Policy" in text for text in visit.complaints)
 
 
 @pytest.mark.browser

@@ -64,7 +64,7 @@ def test_unpacked_it_opens_without_a_server(browser, tmp_path):
     assert "Circuits You Can Run" in page.title()
     page.goto((tmp_path / NAME / "book" / "book" / "guide" / "index.html").as_uri())
     page.locator("a[href$='slides/session-1.html']").first.click()
-    page.wait_for_function("window.Reveal && Reveal.isReady()")
+    page.wait_for_function("() => window.Reveal && Reveal.isReady()")
     page.goto((tmp_path / NAME / "book" / "notebooks" / "05_bigrams.html").as_uri())
     page.wait_for_selector(".widget-mount[data-mounted]")
     context.close()
