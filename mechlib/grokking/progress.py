@@ -174,11 +174,11 @@ def phases(
 ) -> dict[str, int | None]:
     """Where the three phases of grokking end, by rule. The paper sets them by eye.
 
-    memorised         the step at which the test loss is largest: until here the network only grew
-                      surer of what it had stored, and of wrong answers with it
-    circuit formed    the step at which the test loss has gone half of its way down
-                      (see `halfway`): up to here the circuit grew beside the memorised answers
-    cleaned up        first step at which test accuracy reaches `learned`
+    memorised: the step at which the test loss is largest: until here the network only grew surer of
+        what it had stored, and of wrong answers with it.
+    circuit formed: the step at which the test loss has gone half of its way down (see `halfway`):
+        up to here the circuit grew beside the memorised answers.
+    cleaned up: the first step at which test accuracy reaches `learned`.
 
     All three are None for a run that never gets there.
     """
