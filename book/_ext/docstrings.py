@@ -19,7 +19,7 @@ def laid_out(lines: list[str]) -> list[str]:
     found = []
     for block in blocks(lines[:at]):
         if block[0].startswith(" ") or is_table(block):  # an example, or one more piece of it
-            found += ["::", "", *(f"    {line}" for line in block)]
+            found += [".. code-block:: text", "", *(f"    {line}" for line in block)]
         elif (
             found
             and TERM.match(block[0])
