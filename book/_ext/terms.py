@@ -1,0 +1,95 @@
+"""In every chapter the first use of a term links to the glossary; hovering shows what it means.
+
+So the prose of a notebook stays free of markup, and no term is forgotten.
+"""
+
+import re
+
+from docutils import nodes
+
+# Words that the prose also uses in their everyday sense.
+EVERYDAY = {"claim", "context", "control", "feature", "key", "norm", "query", "value", "zoo"}
+LETTERS = 240  # of a definition shown on hovering
+
+
+def pattern(term: str) -> re.Pattern:
+    """A term as a whole word, in the singular or plural; small letters may stand large."""
+    first = f"[{term[0].lower()}{term[0].upper()}]" if term[0].islower() else re.escape(term[0])
+    stem = re.sub(
+        r"[\s-]+", r"[\\s-]+", re.escape(term[1:]).replace(r"\ ", " ").replace(r"\-", "-")
+    )
+    return re.compile(rf"(?<![\w-]){first}{stem}(?:s|es)?(?![\w-])")
+
+
+def definitions(glossary: nodes.document) -> dict[str, str]:
+    """Term -> the beginning of its definition, as plain text."""
+    found = {}
+    for item in glossary.findall(nodes.definition_list_item):
+        meaning = " ".join(item.children[-1].astext().split())
+        for term in item.findall(nodes.term):
+            found[term.astext()] = shortened(meaning)
+    return found
+
+
+def shortened(text: str) -> str:
+    """Whole sentences up to `LETTERS`; cut at a word when the first one is longer."""
+    if len(text) <= LETTERS:
+        return text
+    end = text.rfind(". ", 0, LETTERS)
+    return text[: end + 1] if end > 0 else text[:LETTERS].rsplit(" ", 1)[0] + " …"
+
+
+def in_prose(text: nodes.Text) -> bool:
+    """Whether a piece of text is part of a paragraph, and neither code nor a link already."""
+    above = text.parent
+    while above is not None and not isinstance(above, nodes.paragraph):
+        if isinstance(above, (nodes.reference, nodes.literal, nodes.math, nodes.TextElement)):
+            if not isinstance(above, (nodes.emphasis, nodes.strong)):
+                return False
+        above = above.parent
+    return above is not None
+
+
+def link_first_uses(doctree: nodes.document, targets: dict[str, tuple[str, str]]) -> None:
+    """Make the first use of each term a link. `targets`: term -> (address, meaning)."""
+    left = {term: pattern(term) for term in sorted(targets, key=len, reverse=True)}
+    for text in list(doctree.findall(nodes.Text)):
+        if left and in_prose(text):
+            text.parent.replace(text, linked(str(text), left, targets))
+
+
+def linked(text: str, left: dict[str, re.Pattern], targets: dict) -> list[nodes.Node]:
+    """The pieces of one text; terms that were found are taken out of `left`."""
+    for term, term_pattern in left.items():
+        match = term_pattern.search(text)
+        if match:
+            del left[term]
+            address, meaning = targets[term]
+            link = nodes.reference(
+                "", match[0], internal=True, refuri=address, reftitle=meaning, classes=["term"]
+            )
+            before, after = text[: match.start()], text[match.end() :]
+            return [*linked(before, left, targets), link, *linked(after, left, targets)]
+    return [nodes.Text(text)] if text else []
+
+
+def on_resolved(app, doctree: nodes.document, docname: str) -> None:
+    """Sphinx's hook for each page, when its references are known."""
+    if not docname.startswith("notebooks/") or app.builder.format != "html":
+        return
+    if not hasattr(app, "glossary_meanings"):
+        app.glossary_meanings = definitions(app.env.get_doctree("book/glossary"))
+    known = app.env.get_domain("std").objects
+    page = app.builder.get_relative_uri(docname, "book/glossary")
+    targets = {
+        term: (f"{page}#{known['term', term][1]}", meaning)
+        for term, meaning in app.glossary_meanings.items()
+        if term not in EVERYDAY and ("term", term) in known
+    }
+    link_first_uses(doctree, targets)
+
+
+def setup(app) -> dict:
+    """After Sphinx has resolved what the authors linked themselves."""
+    app.connect("doctree-resolved", on_resolved, priority=900)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
