@@ -75,7 +75,7 @@ def test_a_list_and_emphasis_are_prose():
     ],
 )
 def test_a_term_is_found_as_a_whole_word(term, text, found):
-    assert bool(terms.pattern(term).search(text)) == found
+    assert bool(terms.pattern([term]).search(text)) == found
 
 
 def test_a_long_definition_is_shortened_to_whole_sentences():

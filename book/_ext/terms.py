@@ -4,6 +4,7 @@ So the prose of a notebook stays free of markup, and no term is forgotten.
 """
 
 import re
+from collections.abc import Iterable
 
 from docutils import nodes
 
@@ -12,13 +13,19 @@ EVERYDAY = {"claim", "context", "control", "feature", "key", "norm", "query", "v
 LETTERS = 240  # of a definition shown on hovering
 
 
-def pattern(term: str) -> re.Pattern:
-    """A term as a whole word, in the singular or plural; small letters may stand large."""
+def pattern(terms: Iterable[str]) -> re.Pattern:
+    """Any of the terms as a whole word, in the singular or plural, the longest where several fit.
+
+    Small letters may stand large. The n-th group is the n-th of the terms, longest first.
+    """
+    longest_first = sorted(terms, key=len, reverse=True)
+    return re.compile(rf"(?<![\w-])(?:{'|'.join(map(_words, longest_first))})(?:s|es)?(?![\w-])")
+
+
+def _words(term: str) -> str:
     first = f"[{term[0].lower()}{term[0].upper()}]" if term[0].islower() else re.escape(term[0])
-    stem = re.sub(
-        r"[\s-]+", r"[\\s-]+", re.escape(term[1:]).replace(r"\ ", " ").replace(r"\-", "-")
-    )
-    return re.compile(rf"(?<![\w-]){first}{stem}(?:s|es)?(?![\w-])")
+    rest = r"[\s-]+".join(re.escape(word) for word in re.split(r"[\s-]", term[1:]))
+    return f"({first}{rest})"
 
 
 def definitions(glossary: nodes.document) -> dict[str, str]:
@@ -52,25 +59,28 @@ def in_prose(text: nodes.Text) -> bool:
 
 def link_first_uses(doctree: nodes.document, targets: dict[str, tuple[str, str]]) -> None:
     """Make the first use of each term a link. `targets`: term -> (address, meaning)."""
-    left = {term: pattern(term) for term in sorted(targets, key=len, reverse=True)}
+    longest_first = sorted(targets, key=len, reverse=True)
+    any_term = pattern(targets)
+    left = set(targets)
     for text in list(doctree.findall(nodes.Text)):
-        if left and in_prose(text):
-            text.parent.replace(text, linked(str(text), left, targets))
+        if not in_prose(text):
+            continue
+        pieces, end = [], 0
+        for match in any_term.finditer(text):
+            term = longest_first[match.lastindex - 1]
+            if term in left:
+                left.remove(term)
+                pieces += [nodes.Text(text[end : match.start()]), link(match[0], *targets[term])]
+                end = match.end()
+        if pieces:
+            text.parent.replace(text, [*pieces, nodes.Text(text[end:])])
 
 
-def linked(text: str, left: dict[str, re.Pattern], targets: dict) -> list[nodes.Node]:
-    """The pieces of one text; terms that were found are taken out of `left`."""
-    for term, term_pattern in left.items():
-        match = term_pattern.search(text)
-        if match:
-            del left[term]
-            address, meaning = targets[term]
-            link = nodes.reference(
-                "", match[0], internal=True, refuri=address, reftitle=meaning, classes=["term"]
-            )
-            before, after = text[: match.start()], text[match.end() :]
-            return [*linked(before, left, targets), link, *linked(after, left, targets)]
-    return [nodes.Text(text)] if text else []
+def link(text: str, address: str, meaning: str) -> nodes.reference:
+    """A link to the glossary that says on hovering what it leads to."""
+    return nodes.reference(
+        "", text, internal=True, refuri=address, reftitle=meaning, classes=["term"]
+    )
 
 
 def on_resolved(app, doctree: nodes.document, docname: str) -> None:
