@@ -39,6 +39,7 @@ from torch import Tensor
 from mechlib.files import write_in_place
 from mechlib.grokking import clock, fourier, modular, progress
 from mechlib.model import Transformer
+from mechlib.muon import orthogonalised
 
 # --- one cell: everything that a run depends on ------------------------------------------------
 
@@ -213,19 +214,6 @@ class Optimizer:
         m = self.first[name].mul_(0.95).add_(g)
         n_in, n_out = g.shape[-2:]
         return orthogonalised(g + 0.95 * m) * math.sqrt(max(1.0, n_out / n_in))
-
-
-def orthogonalised(G: Float[Tensor, "*batch row column"]) -> Float[Tensor, "*batch row column"]:
-    """Each matrix with its singular values pushed to about one, by five Newton-Schulz steps with
-    the coefficients of Muon (they end between 0.7 and 1.2, which is near enough)."""
-    a, b, c = 3.4445, -4.7750, 2.0315
-    tall = G.shape[-2] > G.shape[-1]
-    X = G.transpose(-1, -2) if tall else G
-    X = X / (X.flatten(-2).norm(dim=-1)[..., None, None] + 1e-30)
-    for _ in range(5):
-        A = X @ X.transpose(-1, -2)
-        X = a * X + (b * A + c * A @ A) @ X
-    return X.transpose(-1, -2) if tall else X
 
 
 # --- training a chunk --------------------------------------------------------------------------
