@@ -1,9 +1,9 @@
 """Muon: a step of the same length in every direction of a matrix, for the matrices inside blocks.
 
-AdamW scales every entry by itself; Muon takes the momentum of a whole matrix and pushes its singular
-values to about one, so that rare directions move as far as common ones. It is meant for matrices
-between streams and neurons; embeddings, unembeddings and biases keep AdamW. One class holds both,
-as `mechlib.train` wants one optimizer.
+AdamW scales every entry by itself; Muon takes the momentum of a whole matrix and pushes its
+singular values to about one, so that rare directions move as far as common ones. It is meant for
+matrices between streams and neurons; embeddings, unembeddings and biases keep AdamW. One class
+holds both, as `mechlib.train` wants one optimizer.
 
     train(model, batch_at, steps=1000, optimizer=MuonWithAdamW.for_model(model))
 
