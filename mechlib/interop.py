@@ -19,7 +19,8 @@ from torch import Tensor
 
 from mechlib.model import Config, Transformer
 
-ACTS = {"relu": "relu", "gelu": "gelu"}  # both libraries mean the exact GELU
+# Both libraries mean the exact GELU by "gelu", and the one by tanh by "gelu_new".
+ACTS = {"relu": "relu", "gelu": "gelu", "gelu_new": "gelu_new"}
 POSITIONS = {"stream": "standard", "queries_keys": "shortformer"}
 # Buffers: rebuilt from the config, so neither sent nor read.
 BUFFERS = ("attn.mask", "attn.IGNORE")
@@ -35,12 +36,14 @@ def to_transformer_lens(
     fused: the three attention inputs of a layer as one `blocks.L.attn.W_QKV` of shape
         (3, head, d_model, d_head), as `fuse` gives it; TransformerLens itself wants them apart.
 
-    Raises ValueError for what TransformerLens has no counterpart of: smeared keys, no layers,
-    or no positions at all with a pattern that depends on them.
+    Raises ValueError for what TransformerLens has no counterpart of, smeared keys or no layers, and
+    for attention biases.
     """
     config = model.config
     if config.smeared_keys:
         raise ValueError("model: its keys are smeared, and TransformerLens has no such heads")
+    if config.bias:
+        raise ValueError("model: it has attention biases; mechlib.gpt2 writes it for others to read")
     if config.n_layers == 0:
         raise ValueError("model: got 0 layers, TransformerLens needs at least 1")
     settings: dict[str, object] = {

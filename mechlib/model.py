@@ -8,8 +8,9 @@ right, `q = x @ W_Q`. One layer of an attention-only model without LayerNorm com
     x      <- x + sum over heads of  pattern (x W_V) W_O
 
 which is Elhage et al. 2021 with the matrices transposed (book/notation has the dictionary).
-Attention and the unembedding carry no biases. LayerNorm, where there is one, only centres and
-scales: a gain could be multiplied into the next matrix, so it would be a parameter without a job.
+Attention and the unembedding carry no biases, unless `bias` says so: models that are read from
+elsewhere have them (chapter 20). LayerNorm, where there is one, only centres and scales: a gain
+could be multiplied into the next matrix, so it would be a parameter without a job.
 
 Used from chapter 02 on.
 """
@@ -27,6 +28,14 @@ from mechlib.interventions import SILENT, Intervention, Tape
 from mechlib.nearest import nearest
 
 
+def gelu_new(x: Tensor) -> Tensor:
+    """GELU by tanh (Hendrycks and Gimpel 2016, section 2), up to 0.0005 from the exact one."""
+    return F.gelu(x, approximate="tanh")
+
+
+ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu, "gelu_new": gelu_new}
+
+
 @dataclass(frozen=True)
 class Config:
     """The sizes and choices of a `Transformer`.
@@ -35,6 +44,9 @@ class Config:
         (then the stream holds no position, as in Elhage et al. 2021), or "none".
     sinusoidal_start: begin the learned positions as sines and cosines rather than at random.
     smeared_keys: mix each key with the one before it (Olsson et al. 2022, argument 2).
+    act: "gelu" is the exact one, x times the normal distribution function; "gelu_new" its
+        approximation by tanh, which GPT-2 was trained with.
+    bias: biases b_Q, b_K, b_V, b_O in attention and b_U in the unembedding, zero at the start.
     """
 
     d_vocab: int
@@ -44,11 +56,12 @@ class Config:
     n_heads: int = 1
     d_head: int = 0  # 0: d_model / n_heads
     d_mlp: int = 0  # 0: attention-only
-    act: str = "relu"  # or "gelu"
+    act: str = "relu"  # or "gelu", "gelu_new"
     positions: str = "stream"
     sinusoidal_start: bool = True
     norm: str = "none"  # or "layernorm"
     smeared_keys: bool = False
+    bias: bool = False
 
     def __post_init__(self):
         for name in ("d_vocab", "n_ctx", "d_model", "n_heads"):
@@ -58,7 +71,7 @@ class Config:
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}: got {getattr(self, name)}, needs at least 0")
         for name, allowed in (
-            ("act", ("relu", "gelu")),
+            ("act", tuple(ACTIVATIONS)),
             ("positions", ("stream", "queries_keys", "none")),
             ("norm", ("none", "layernorm")),
         ):
@@ -74,7 +87,10 @@ class Config:
 
     def to_dict(self) -> dict:
         """The fields as plain values; `Config(**d)` undoes it."""
-        return asdict(self)
+        fields = asdict(self)
+        if not self.bias:  # records of models without stay as they are
+            del fields["bias"]
+        return fields
 
     def but(self, **changes) -> "Config":
         """The same config with some fields changed."""
@@ -160,21 +176,24 @@ class Attention(nn.Module):
         self.W_V = nn.Parameter(normal(heads, d_model, d_head) * scale)
         self.W_O = nn.Parameter(normal(heads, d_head, d_model) * scale)
         self.smear = nn.Parameter(torch.zeros(heads)) if config.smeared_keys else None
+        for name in ("b_Q", "b_K", "b_V"):
+            setattr(self, name, _bias(config, heads, d_head))
+        self.b_O = _bias(config, d_model)
 
     def forward(self, x: Tensor, x_where: Tensor, tape: Tape, name: str) -> Tensor:
         """x (batch, pos, d_model) gives the values; x_where, maybe with positions, the rest."""
-        q = tape(f"{name}.hook_q", torch.einsum("bpd,hdk->bphk", x_where, self.W_Q))
-        k = torch.einsum("bpd,hdk->bphk", x_where, self.W_K)
+        q = tape(f"{name}.hook_q", _read(x_where, self.W_Q, self.b_Q))
+        k = _read(x_where, self.W_K, self.b_K)
         k = tape(f"{name}.hook_k", k if self.smear is None else self._smeared(k))
-        v = tape(f"{name}.hook_v", torch.einsum("bpd,hdk->bphk", x, self.W_V))
+        v = tape(f"{name}.hook_v", _read(x, self.W_V, self.b_V))
         z = tape(f"{name}.hook_z", self._attend(q, k, v, tape, name))
         result_name = f"{name}.hook_result"
         if tape.wants(result_name):
             # The heads apart: their sum is the line below, so it is built only to be looked at.
             result = tape(result_name, torch.einsum("bphk,hkd->bphd", z, self.W_O))
             if tape.changes(result_name):
-                return result.sum(dim=2)
-        return torch.einsum("bphk,hkd->bpd", z, self.W_O)
+                return _plus(result.sum(dim=2), self.b_O)
+        return _plus(torch.einsum("bphk,hkd->bpd", z, self.W_O), self.b_O)
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor, tape: Tape, name: str) -> Tensor:
         scores_name, pattern_name = f"{name}.hook_attn_scores", f"{name}.hook_pattern"
@@ -192,6 +211,19 @@ class Attention(nn.Module):
         own = torch.sigmoid(self.smear)[:, None]
         before = torch.cat([k[:, :1], k[:, :-1]], dim=1)  # position 0 has only itself
         return own * k + (1 - own) * before
+
+
+def _bias(config: Config, *shape: int) -> nn.Parameter | None:
+    return nn.Parameter(torch.zeros(*shape)) if config.bias else None
+
+
+def _plus(x: Tensor, bias: Tensor | None) -> Tensor:
+    return x if bias is None else x + bias
+
+
+def _read(x: Tensor, W: Tensor, bias: Tensor | None) -> Tensor:
+    """What each head reads from the stream: (batch, pos, head, d_head)."""
+    return _plus(torch.einsum("bpd,hdk->bphk", x, W), bias)
 
 
 def causal_scores(
@@ -213,7 +245,7 @@ class MLP(nn.Module):
         self.b_in = nn.Parameter(torch.zeros(config.d_mlp))
         self.W_out = nn.Parameter(normal(config.d_mlp, config.d_model) * scale)
         self.b_out = nn.Parameter(torch.zeros(config.d_model))
-        self.act = {"relu": F.relu, "gelu": F.gelu}[config.act]
+        self.act = ACTIVATIONS[config.act]
 
     def forward(self, x: Tensor, tape: Tape, name: str) -> Tensor:
         pre = tape(f"{name}.hook_pre", x @ self.W_in + self.b_in)
@@ -271,6 +303,7 @@ class Transformer(nn.Module):
         self.blocks = nn.ModuleList(Block(config, normal) for _ in range(config.n_layers))
         self.ln_final = LayerNorm() if config.norm == "layernorm" else None
         self.W_U = nn.Parameter(normal(d_model, d_vocab) / math.sqrt(d_vocab))
+        self.b_U = _bias(config, d_vocab)
 
     def _position_length(self) -> float:
         """Positions start as long as the vectors they are added to: rows of W_E have length about
@@ -322,7 +355,7 @@ class Transformer(nn.Module):
             x = block(x, position, tape, f"blocks.{layer}")
         if self.ln_final is not None:
             x = self.ln_final(x, tape, "ln_final")
-        return tape("hook_logits", x @ self.W_U)
+        return tape("hook_logits", _plus(x @ self.W_U, self.b_U))
 
     def token_losses(
         self, tokens: Int[Tensor, "batch pos"], interventions: Sequence[Intervention] = ()

@@ -19,11 +19,13 @@ DTYPES = {"float16": "<f2", "float32": "<f4"}
 def pack(model: nn.Module, dtype: str = "float16") -> bytes:
     """A `mechlib.model.Transformer` for `read_model` in engine.js.
 
-    dtype: "float16" (half the size) or "float32". ValueError for another one, or when a weight is
-    too large for it.
+    dtype: "float16" (half the size) or "float32". ValueError for another one, when a weight is
+    too large for it, or for a model that engine.js cannot run.
     """
     if dtype not in DTYPES:
         raise ValueError(f"dtype: got {dtype!r}, accepts {tuple(DTYPES)}")
+    if model.config.bias or model.config.act == "gelu_new":
+        raise ValueError("model: the page's engine knows neither attention biases nor gelu_new")
     tensors, parts = [], []
     for name, tensor in model.state_dict().items():
         with np.errstate(over="ignore"):
