@@ -49,8 +49,8 @@ WINGS = {
     "__init__": [],
 }
 ORDER = {
-    "text": ["grammars", "corpus", "tokens", "ngrams"],
-    "reading": ["factored", "circuits", "heads", "attribution", "patching", "steering"],
+    "text": ["grammars", "corpus", "tokens", "labels", "ngrams"],
+    "reading": ["factored", "circuits", "heads", "attribution", "patching", "steering", "vectors"],
     "grokking": ["modular", "fourier", "progress", "clock", "sweeps"],
     "vision": ["strokes", "convnet", "tuning", "synthesis", "matching"],
     "pages": [

@@ -32,9 +32,9 @@ class Steered(NamedTuple):
 
 
 def difference_of_means(
-    activations: Float[Tensor, "batch pos d_model"],
-    yes: Bool[Tensor, "batch pos"],
-    no: Bool[Tensor, "batch pos"],
+    activations: Float[Tensor, "*place d_model"],
+    yes: Bool[Tensor, "*place"],
+    no: Bool[Tensor, "*place"],
 ) -> Float[Tensor, " d_model"]:
     """Mean activation where `yes` holds, less the mean where `no` does. ValueError when one of
     them holds nowhere."""
