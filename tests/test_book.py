@@ -307,3 +307,21 @@ def test_the_theme_button_turns_the_page_dark(browser, address):
             visit.page.locator("button.theme-switch-button").first.click()
         visit.page.wait_for_timeout(500)
         assert lightness(visit.page) < 0.2
+
+
+@pytest.mark.browser
+def test_a_guess_is_answered_by_the_claim_and_kept(browser, address):
+    with Visit(browser, f"{address}/notebooks/10_induction.html") as visit:
+        box = visit.page.locator(".admonition.guess").first
+        assert box.locator(".claim").count() == 0  # nothing is given away
+        slider = box.locator("input[type=range]")
+        slider.focus()
+        visit.page.keyboard.press("ArrowRight")
+        guess = box.locator("output").inner_text()
+        box.locator("button").click()
+        shown = box.locator(".claim-statement").inner_text()
+        assert f"You said: {guess}." in box.inner_text()
+        target = box.locator(".guess-result a").get_attribute("href")
+        assert shown in visit.page.locator(f"{target} .claim-statement").all_inner_texts()
+        visit.page.reload()
+        assert f"You said: {guess}." in visit.page.locator(".admonition.guess").first.inner_text()
