@@ -5,6 +5,7 @@
     python -m mechlib verify [NAME ...]
     python -m mechlib refresh NAME [NAME ...]        # store again, as the recipe says today
     python -m mechlib check-training [NAME ...]      # train again into nowhere: do the claims hold?
+    python -m mechlib corpus                         # what chapters 4 to 16 need of real code
     python -m mechlib tokenizers
     python -m mechlib --version
 
@@ -68,6 +69,11 @@ def _parser() -> argparse.ArgumentParser:
         "--minutes", type=float, default=5.0, help="leave out what took longer (default 5)"
     )
     command.set_defaults(command=_check_training)
+
+    command = commands.add_parser(
+        "corpus", help="fetch the real code that chapters read, beside the installed packages"
+    )
+    command.set_defaults(command=_corpus)
 
     command = commands.add_parser("tokenizers", help="train the stored tokenizers anew")
     command.set_defaults(command=_tokenizers)
@@ -149,6 +155,14 @@ def _check_training(arguments) -> int:
         except (AssertionError, ArithmeticError) as error:
             code = _say(error, 1)
     return code
+
+
+def _corpus(arguments) -> int:
+    from mechlib.text import tokens
+
+    for name, path in tokens.fetch_code_tokens().items():
+        print(f"{name}: {path.stat().st_size / 1e6:.0f} MB in {path}")
+    return 0
 
 
 def _tokenizers(arguments) -> int:

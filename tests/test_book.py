@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from firefox import Firefox, firefox
 
 ROOT = Path(__file__).parent.parent
 HTML = ROOT / "_build" / "html"
@@ -123,6 +124,9 @@ FACTS = """() => {
   };
 }"""
 
+CARDS = """() => [...document.querySelectorAll('.bd-article .cell_output img:not([src$=".svg"])')]
+  .map(e => getComputedStyle(e).backgroundColor)"""
+
 
 class Visit:
     """One page in a fresh context, with everything it asked for and complained about."""
@@ -179,9 +183,7 @@ class Visit:
         self.page.wait_for_timeout(100)
         found["width_on_a_phone"] = self.page.evaluate("document.documentElement.scrollWidth")
         self.page.evaluate("document.documentElement.dataset.theme = 'dark'")
-        found["cards_in_the_dark"] = self.page.locator(
-            '.bd-article .cell_output img:not([src$=".svg"])'
-        ).evaluate_all("es => es.map(e => getComputedStyle(e).backgroundColor)")
+        found["cards_in_the_dark"] = self.page.evaluate(CARDS)
         return found | {
             "outside": self.outside,
             "missing": self.missing,
@@ -189,9 +191,43 @@ class Visit:
         }
 
 
-@pytest.fixture(scope="module", params=["http", "file"])
-def book(request, browser, address) -> dict[str, dict]:
-    """Every page looked at once, from a server and from the disk: page -> facts."""
+def facts_in_firefox(fox, address: str, name: str) -> dict:
+    """The same look at a page of the server, in Firefox. It cannot stop a request, only see it."""
+    fox.goto(f"{address}/{name}", **DESK)
+    fox.wait_for(SETTLED)
+    found = fox.evaluate(FACTS)
+    fox.resize(**PHONE)
+    found["width_on_a_phone"] = fox.evaluate("() => document.documentElement.scrollWidth")
+    fox.evaluate("() => { document.documentElement.dataset.theme = 'dark' }")
+    found["cards_in_the_dark"] = fox.evaluate(CARDS)
+    asked = [told["request"]["url"] for told in fox.told("network.beforeRequestSent")]
+    answered = [told["response"] for told in fox.told("network.responseCompleted")]
+    said = [told["text"] for told in fox.told("log.entryAdded") if told["level"] == "error"]
+    return found | {
+        "outside": [url for url in asked if not url.startswith((address, "data:", "blob:"))],
+        "missing": [answer["url"] for answer in answered if answer["status"] >= 400],
+        "complaints": [text for text in said if not any(known in text for known in HARMLESS)],
+    }
+
+
+@pytest.fixture(scope="module")
+def fox():
+    """One running Firefox; skipped, with the reason, without."""
+    path = firefox()
+    if path is None:
+        pytest.skip("no Firefox: install one, or name it in the variable FIREFOX")
+    started = Firefox(path)
+    yield started
+    started.close()
+
+
+@pytest.fixture(scope="module", params=["http", "file", "firefox"])
+def book(request, address) -> dict[str, dict]:
+    """Every page looked at once, from a server, from the disk and in Firefox: page -> facts."""
+    if request.param == "firefox":
+        fox = request.getfixturevalue("fox")
+        return {name: facts_in_firefox(fox, address, name) for name in pages()}
+    browser = request.getfixturevalue("browser")
     base = address if request.param == "http" else HTML.as_uri()
     found = {}
     for name in pages():

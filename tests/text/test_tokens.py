@@ -7,6 +7,7 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from mechlib.__main__ import main
 from mechlib.text import corpus, tokens
 from mechlib.text.tokens import Batches, Draws, Vocabulary, code_tokens, fit_bpe, load_tokenizer
 
@@ -168,6 +169,28 @@ def test_the_cache_is_written_whole_and_read_without_the_packages(small_world, m
     assert torch.equal(first.train, second.train)
     assert torch.equal(first.held_out, second.held_out)
     assert load_tokenizer("small").decode(second.held_out[1:]) == "y = add(1, 2)\n"
+
+
+def test_the_corpus_is_fetched_once_where_the_packages_are_not_installed(
+    small_world, monkeypatch, capsys
+):
+    source, fetched = corpus.python_source(), []
+
+    def read(folder=None):
+        if folder is None:
+            raise corpus.CorpusError("not installed")
+        return source
+
+    monkeypatch.setattr(corpus, "python_source", read)
+    monkeypatch.setattr(corpus, "fetch_packages", fetched.append)
+    with pytest.raises(corpus.CorpusError):
+        again()
+    assert main(["corpus"]) == 0
+    assert capsys.readouterr().out.startswith("small: 0 MB in ")
+    assert main(["corpus"]) == 0
+    assert len(fetched) == 1
+    assert not fetched[0].exists()
+    assert load_tokenizer("small").decode(again().held_out[1:]) == "y = add(1, 2)\n"
 
 
 @pytest.mark.parametrize("damage", ["cut", "altered", "garbage", "other"])
