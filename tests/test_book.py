@@ -108,8 +108,9 @@ SETTLED = """() => {
   const ended = document.querySelectorAll('.widget-mount[data-mounted], .widget-note').length;
   return math && ended >= views;
 }"""
-FACTS = """() => {
+FACTS = """async () => {
   const all = (selector) => [...document.querySelectorAll(selector)];
+  await Promise.all(all('.bd-article img').map(e => e.decode().catch(() => {})));
   return {
     mathematics: all('mjx-container').length,
     math_errors: all('mjx-merror, [data-mjx-error]').map(e => e.textContent),
