@@ -331,6 +331,23 @@ def test_search_finds_a_page(browser, address):
 
 
 @pytest.mark.browser
+def test_search_finds_the_chapter_first(browser, address):
+    chapters = {
+        "bigram": "5. Zero layers: bigrams",
+        "skip-trigram": "7. Skip-trigrams",
+        "induction head": "10. Induction heads",
+        "grokking": "12. Grokking, live",
+        "Fourier": "13. The Fourier circuit",
+        "steering": "16. Steering and patching",
+    }
+    for words, title in chapters.items():
+        with Visit(browser, f"{address}/search.html?q={words}") as visit:
+            first = visit.page.locator("#search-results li > a").first
+            first.wait_for()
+            assert first.inner_text() == title
+
+
+@pytest.mark.browser
 def test_the_theme_button_turns_the_page_dark(browser, address):
     def lightness(page) -> float:
         colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
