@@ -32,7 +32,7 @@ WINGS = {
     "grokking": ["files", "model", "muon", "train"],
     "pages": ["files"],
     "vision": [],
-    "othello": ["interventions", "model"],
+    "othello": ["interventions"],
     "exercises": [],
     "zoo": [
         "files",
@@ -56,7 +56,7 @@ ORDER = {
     "text": ["grammars", "corpus", "tokens", "labels", "ngrams"],
     "reading": ["factored", "circuits", "heads", "attribution", "patching", "steering", "vectors"],
     "grokking": ["modular", "fourier", "progress", "clock", "sweeps"],
-    "othello": ["games", "scores"],
+    "othello": ["games", "scores", "probes", "edits", "growth"],
     "vision": ["strokes", "convnet", "tuning", "synthesis", "matching"],
     "pages": [
         "numbers",

@@ -5,7 +5,9 @@ can be learned by heart. Each position is shown with all the moves that may foll
 were played on from there in every way (`mechlib.othello.scores.next_moves_loss`); the papers show
 one move, drawn from these, and need many more games for the same.
 
-While it trains: loss and illegal moves on 256 held-out games.
+While it trains: loss and illegal moves on 256 held-out games. Afterwards, for each of fourteen
+steps: what a probe reads and what an edit does behind the third block
+(`mechlib.othello.growth.board_scores`).
 """
 
 import torch
@@ -15,6 +17,7 @@ from mechlib.model import Config, Transformer
 from mechlib.muon import Muon
 from mechlib.othello import scores
 from mechlib.othello.games import random_games
+from mechlib.othello.growth import board_scores
 from mechlib.pages.claims import claim
 from mechlib.train import History, Run, train
 from mechlib.zoo.recipes import Recipe, recipe
@@ -30,6 +33,8 @@ class Othello(Recipe):
     lr, others_lr = 0.02, 2e-3  # of Muon, of AdamW
     fall_from = 0.3  # of the steps: from there the rates fall
     trained_at = (0, 50, 100, 200, 400, 700, 1000, 1500, 2000, 2600, 3200, 4000, 5000, 6400)
+    followed = 2  # probe and edit behind this block
+    snapshots_at = (1000,)  # what is kept of these, of the first seed
     dtype = "float16"
     loss_points = 200
 
@@ -60,7 +65,7 @@ class Othello(Recipe):
         held_out = random_games(256, HELD_OUT)
         # On a CPU the fused attention's backward pass takes three times as long for so few tokens
         with sdpa_kernel(SDPBackend.MATH):
-            return train(
+            run = train(
                 model,
                 self.games_at,
                 steps=self.steps,
@@ -77,6 +82,14 @@ class Othello(Recipe):
                 autocast=True,
                 progress=progress,
             )
+        for step, state in run.snapshots.items():
+            then = self.build()
+            then.load_state_dict(state)
+            found = board_scores(then, self.followed)
+            run.history.record(step, {f"board/{name}": value for name, value in found.items()})
+        kept = self.snapshots_at if self.seed == 0 else ()
+        run.snapshots = {step: run.snapshots[step] for step in kept}
+        return run
 
     def check(self, model: Transformer | None, history: History) -> None:
         illegal = history.values("play/first")
