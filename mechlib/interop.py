@@ -43,7 +43,9 @@ def to_transformer_lens(
     if config.smeared_keys:
         raise ValueError("model: its keys are smeared, and TransformerLens has no such heads")
     if config.bias:
-        raise ValueError("model: it has attention biases; mechlib.gpt2 writes it for others to read")
+        raise ValueError(
+            "model: it has attention biases; mechlib.gpt2 writes it for others to read"
+        )
     if config.n_layers == 0:
         raise ValueError("model: got 0 layers, TransformerLens needs at least 1")
     settings: dict[str, object] = {

@@ -42,6 +42,8 @@ class MuonWithAdamW(torch.optim.Optimizer):
         own. others: what AdamW moves.
     lr: of Muon, in singular values a step. adam_lr: of AdamW.
     momentum: of Muon, in Nesterov's form.
+    heads_together: a layer's heads, as one matrix, are about square, so their steps are not made
+        longer for the shape of one head's. Otherwise every head is a matrix in this too.
     """
 
     def __init__(
@@ -53,7 +55,9 @@ class MuonWithAdamW(torch.optim.Optimizer):
         momentum: float = 0.95,
         betas: tuple[float, float] = (0.9, 0.95),
         weight_decay: float = 0.0,
+        heads_together: bool = False,
     ):
+        self.heads_together = heads_together
         matrices, others = list(matrices), list(others)
         for p in matrices:
             if p.ndim < 2:
@@ -92,7 +96,8 @@ class MuonWithAdamW(torch.optim.Optimizer):
         m = state.setdefault("momentum", torch.zeros_like(p))
         m.mul_(group["momentum"]).add_(p.grad)
         n_in, n_out = p.shape[-2:]
-        return orthogonalised(p.grad + group["momentum"] * m) * math.sqrt(max(1.0, n_out / n_in))
+        widens = 1.0 if self.heads_together and p.ndim > 2 else max(1.0, n_out / n_in)
+        return orthogonalised(p.grad + group["momentum"] * m) * math.sqrt(widens)
 
     def _adam(self, p: nn.Parameter, group: dict) -> Tensor:
         state = self.state[p]

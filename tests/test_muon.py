@@ -57,6 +57,19 @@ def test_muon_moves_matrices_by_torch_s_own_rule():
     torch.testing.assert_close(W, theirs.mT, atol=0.03, rtol=0)
 
 
+def test_heads_together_step_no_longer_for_the_shape_of_one():
+    moved = {}
+    for together in (False, True):
+        heads = nn.Parameter(torch.zeros(2, 3, 12))  # as W_O: from 3 to 12, twice
+        alone = nn.Parameter(torch.zeros(3, 12))
+        for p in (heads, alone):
+            p.grad = torch.randn(p.shape, generator=torch.Generator().manual_seed(0))
+        MuonWithAdamW([heads, alone], [], lr=1.0, heads_together=together).step()
+        moved[together] = (heads.detach(), alone.detach())
+    torch.testing.assert_close(moved[False][0], 2 * moved[True][0])
+    assert torch.equal(moved[False][1], moved[True][1])
+
+
 def test_for_a_model_muon_takes_the_matrices_of_the_blocks():
     model = Transformer(CONFIG)
     optimizer = MuonWithAdamW.for_model(model)(list(model.parameters()))

@@ -14,7 +14,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from mechlib.model import Config, Transformer
-from mechlib.muon import Muon
+from mechlib.muon import MuonWithAdamW
 from mechlib.othello import scores
 from mechlib.othello.games import random_games
 from mechlib.othello.growth import board_scores
@@ -69,7 +69,14 @@ class Othello(Recipe):
                 model,
                 self.games_at,
                 steps=self.steps,
-                optimizer=lambda _: Muon(model, lr=self.lr, others_lr=self.others_lr),
+                optimizer=MuonWithAdamW.for_model(
+                    model,
+                    lr=self.lr,
+                    adam_lr=self.others_lr,
+                    betas=(0.9, 0.98),
+                    weight_decay=0.01,
+                    heads_together=True,
+                ),
                 warmup=100,
                 schedule=self.rate,
                 loss_fn=scores.next_moves_loss,
