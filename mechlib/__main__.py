@@ -7,6 +7,7 @@
     python -m mechlib check-training [NAME ...]      # train again into nowhere: do the claims hold?
     python -m mechlib corpus                         # what chapters 4 to 16 need of real code
     python -m mechlib tokenizers
+    python -m mechlib gpt2 FOLDER                    # a GPT-2 of your own beside what is published
     python -m mechlib --version
 
 Exit codes: 0 all is well; 1 a claim does not hold or a file is damaged; 2 a mistake in what was
@@ -77,6 +78,13 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("tokenizers", help="train the stored tokenizers anew")
     command.set_defaults(command=_tokenizers)
+
+    command = commands.add_parser(
+        "gpt2", help="chapter 20's probes on a folder with GPT-2's weights, in the hub's format"
+    )
+    command.add_argument("folder", metavar="FOLDER")
+    command.add_argument("--texts", type=int, default=64, help="for each sentence (default 64)")
+    command.set_defaults(command=_gpt2)
     return parser
 
 
@@ -171,6 +179,13 @@ def _tokenizers(arguments) -> int:
     for name in tokens.SIZES:
         tokenizer = tokens.train_tokenizer(name)
         print(f"{name}: {len(tokenizer)} tokens, stored")
+    return 0
+
+
+def _gpt2(arguments) -> int:
+    from mechlib import published
+
+    print("\n".join(published.report(arguments.folder, arguments.texts)))
     return 0
 
 
