@@ -17,7 +17,9 @@ PY := "$(BIN)/python"
 # "command line" or "environment": somebody chose
 ASKED := $(if $(filter command environment,$(firstword $(origin PYTHON))),--asked)
 # One thread per worker: two workers already fill two cores, and the stored numbers were made so.
-NBVAL := -m pytest -q --nbval --nbval-current-env --nbval-cell-timeout 600 -n $(JOBS) --dist loadfile
+# In the order given, notebooks first: the long ones must not be left for a single worker at the end.
+NBVAL := -m pytest -q --nbval --nbval-current-env --nbval-cell-timeout 600 -n $(JOBS) --dist loadfile \
+	--no-loadscope-reorder
 NOTEBOOKS := notebooks book
 
 .DEFAULT_GOAL := help
@@ -67,7 +69,7 @@ lab: environment
 	$(PY) tools/lab.py
 
 test: environment
-	OMP_NUM_THREADS=1 $(PY) $(NBVAL) tests $(NOTEBOOKS) -m "not browser and not lab"
+	OMP_NUM_THREADS=1 $(PY) $(NBVAL) $(NOTEBOOKS) tests -m "not browser and not lab"
 
 # Only the notebooks, or only those named in NB.
 test-notebooks: environment

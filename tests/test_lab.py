@@ -128,8 +128,20 @@ def not_run(notebook: nbformat.NotebookNode) -> int:
     return sum(cell.execution_count is None for cell in cells)
 
 
+def empty(path: Path) -> None:
+    """Take all outputs and numbers out of a notebook: what is there later came from this run."""
+    notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    notebook.metadata.pop("widgets", None)
+    nbformat.write(notebook, path)
+
+
 def check_runs(browser, lab, name: str):
     address, copy = lab
+    empty(copy / name)
+    assert not_run(nbformat.read(copy / name, as_version=4)) > 0
     page = open_notebook(browser, address, name)
     notebook = run_all(page, copy / name)
     assert errors(notebook) == []
@@ -147,6 +159,39 @@ def test_a_notebook_runs_with_its_widgets_in_view_and_its_solutions_folded(brows
         assert solutions
         assert all(c in hidden for c in solutions), "a solution stands open in JupyterLab"
         page.wait_for_selector(".mechlib-widget", state="attached")
+    finally:
+        page.context.close()
+
+
+BOTH_WAYS = (
+    "import torch\n"
+    "from mechlib.pages.widgets import BigramExplorer\n"
+    "uniform = torch.full((3, 3), 1 / 3).log()\n"
+    "explorer = BigramExplorer(uniform, ['ape', 'bee', 'cow'], k=2, token=0)\n"
+    "explorer",
+    "print('Python has', explorer.token)\nexplorer.token = 2",
+)
+
+
+@pytest.mark.browser
+def test_a_widget_and_its_kernel_talk_to_each_other_both_ways(browser, lab):
+    address, copy = lab
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(s) for s in BOTH_WAYS])
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+    nbformat.write(notebook, copy / "both_ways.ipynb")
+    page = open_notebook(browser, address, "both_ways.ipynb")
+    try:
+        cells = page.locator(".jp-Notebook .jp-CodeCell")
+        cells.nth(0).locator(".cm-content").click()
+        page.keyboard.press("Shift+Enter")
+        widget = cells.nth(0).locator(".mechlib-widget")
+        widget.get_by_text("After “ape”").wait_for()
+        widget.get_by_role("button", name="next token").click()
+        widget.get_by_text("After “bee”").wait_for()
+        cells.nth(1).locator(".cm-content").click()
+        page.keyboard.press("Shift+Enter")
+        cells.nth(1).get_by_text("Python has 1").wait_for()
+        widget.get_by_text("After “cow”").wait_for()
     finally:
         page.context.close()
 

@@ -34,7 +34,7 @@ WINGS = {
     "pages": ["files"],
     "vision": [],
     "othello": ["interventions"],
-    "exercises": [],
+    "exercises": ["nearest"],
     "zoo": [
         "files",
         "nearest",
@@ -158,6 +158,33 @@ def test_what_mechlib_needs_is_pinned():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     pinned = {line.split("==")[0].lower() for line in requirement_lines() if "==" in line}
     assert {re.split(r"[<>=]", need)[0].lower() for need in project["dependencies"]} <= pinned
+
+
+# What comes with a package that is named, and is imported by its own name.
+COMES_WITH = {"IPython": "ipywidgets", "matplotlib_inline": "ipywidgets", "traitlets": "ipywidgets"}
+NAMES = {"yaml": "pyyaml", "markdown_it": "markdown-it-py", "mdit_py_plugins": "mdit-py-plugins"}
+
+
+def test_everything_that_mechlib_imports_is_named_as_needed():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    needs = project["dependencies"] + project["optional-dependencies"]["cluster"]
+    known = {canonicalize_name(Requirement(need).name) for need in needs}
+    imported = set()
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                imported.add(node.module.split(".")[0])
+    imported -= {"mechlib", *sys.stdlib_module_names}
+    assert {COMES_WITH.get(name, NAMES.get(name, name)) for name in imported} == known
+
+
+def test_lower_bounds_lie_below_what_is_pinned():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    pinned = dict(line.lower().split("==") for line in requirement_lines() if "==" in line)
+    for need in map(Requirement, project["dependencies"]):
+        assert pinned[need.name.lower()] in need.specifier, need
 
 
 # What the lock file is for: every supported Python on every system.

@@ -90,12 +90,14 @@ def test_a_broken_environment_is_made_anew(environment):
 def test_a_real_environment_is_told_from_a_broken_one(tmp_path):
     tool, folder = load("environment"), str(tmp_path / "an environment")
     assert tool.version_in(folder) is None
-    tool.make(folder)
-    assert tool.version_in(folder) == sys.version_info[:2]
-    Path(tool.python_in(folder)).unlink()
+    Path(folder).mkdir()
+    (Path(folder) / "rest").write_text("of an earlier one", encoding="utf-8")
     assert tool.version_in(folder) is None
     tool.make(folder)
     assert tool.version_in(folder) == sys.version_info[:2]
+    assert not (Path(folder) / "rest").exists()
+    Path(tool.python_in(folder)).unlink()
+    assert tool.version_in(folder) is None
 
 
 def test_an_environment_of_another_python_is_made_anew_only_when_asked(environment, monkeypatch):

@@ -1,5 +1,7 @@
 import hashlib
 import json
+import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -329,6 +331,30 @@ def test_every_stored_model_loads_and_its_claims_were_met(name):
 def test_the_weights_leave_room():
     """A clone stays small: everything beside the code of the zoo, in bytes."""
     assert sum(path.stat().st_size for path in zoo.WEIGHTS.iterdir()) < 48_000_000
+
+
+def budgets() -> dict[tuple[str, ...], float]:
+    """files of recipes -> megabytes, as README states them; () stands for all others."""
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(
+        r"^\| [^|]* \| ([^|]*) \| ([\d.]+) MB(?: together)? \|$", readme, re.MULTILINE
+    )
+    return {tuple(re.findall(r"`(\w+)`", files)): float(size) for files, size in rows}
+
+
+def test_every_file_of_recipes_keeps_to_its_budget():
+    found = budgets()
+    assert len(found) == 7
+    assert sum(found.values()) == 48
+    named = {name for files in found for name in files}
+    spent = dict.fromkeys(found, 0.0)
+    modules = {n: type(r).__module__.split(".")[-1] for n, r in zoo.registry().items()}
+    for path in zoo.WEIGHTS.iterdir():
+        module = modules[max((n for n in modules if path.name.startswith(f"{n}.")), key=len)]
+        row = next((files for files in found if module in files), ())
+        spent[row] += path.stat().st_size / 1e6
+    assert named <= set(modules.values())
+    assert {files: size for files, size in spent.items() if size > found[files]} == {}
 
 
 # -------------------------------------------------------------------------- stored again, jittered

@@ -14,7 +14,6 @@ reader's function on copies of its arguments. The helpers below raise `Wrong` wi
 the reader; the first one that does ends the check.
 """
 
-import difflib
 import importlib
 import pkgutil
 from collections.abc import Callable, Mapping
@@ -23,6 +22,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+from mechlib.nearest import nearest
 
 
 class Open(Exception):
@@ -109,8 +110,7 @@ def result(name: str, function: Any) -> Result:
     """How `function` does as an answer to the exercise. KeyError for an unknown name."""
     known = exercises()
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        raise KeyError(f"no exercise {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+        raise KeyError(f"no exercise is called {name!r}{nearest(name, known)}")
     try:
         known[name].checker(Answer(function))
     except Open:

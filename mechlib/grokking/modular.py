@@ -380,14 +380,21 @@ def loss(
 # --- what the two models say about every pair -----------------------------------------------
 
 
+def _with_every_pair(
+    model: nn.Module, P: int, dtype: torch.dtype
+) -> tuple[nn.Module, Int[Tensor, "pair 2"]]:
+    """A copy of the model in another type, on the CPU, and all pairs (a, b) in order."""
+    numbers = torch.arange(P)
+    copy = deepcopy(model).to(device="cpu", dtype=dtype)
+    return copy, torch.cartesian_prod(numbers, numbers)
+
+
 @torch.no_grad()
 def all_logits(
     model: nn.Module, P: int, dtype: torch.dtype = torch.float64
 ) -> Float[Tensor, "a b answer"]:
     """Logits of every pair on the P x P grid; the column of `=`, if there is one, is dropped."""
-    numbers = torch.arange(P)
-    pairs = torch.cartesian_prod(numbers, numbers)
-    model = deepcopy(model).to(device="cpu", dtype=dtype)
+    model, pairs = _with_every_pair(model, P, dtype)
     logits = fast_logits(model, pairs) if isinstance(model, Transformer) else model(pairs)
     return logits[:, :P].reshape(P, P, P)
 
@@ -397,9 +404,7 @@ def all_neurons(
     model: nn.Module, P: int, dtype: torch.dtype = torch.float64
 ) -> Float[Tensor, "a b neuron"]:
     """The hidden layer after its ReLU, at `=`, for every pair on the P x P grid."""
-    numbers = torch.arange(P)
-    pairs = torch.cartesian_prod(numbers, numbers)
-    model = deepcopy(model).to(device="cpu", dtype=dtype)
+    model, pairs = _with_every_pair(model, P, dtype)
     if not isinstance(model, Transformer):
         return model.hidden(pairs).reshape(P, P, -1)
     z, stream = at_equals(model, pairs)
