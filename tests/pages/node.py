@@ -12,7 +12,7 @@ import torch
 
 FOLDER = Path(__file__).parents[2] / "mechlib" / "pages" / "widgets"
 CASES = Path(__file__).with_name("engine_cases.js")
-MODULES = ("engine.js", "bpe.js", "training.js")
+MODULES = ("arrays.js", "engine.js", "bpe.js", "training.js")
 
 
 def packed(values) -> str:

@@ -1,15 +1,26 @@
 """The widgets that run a model in the page: what they show is what torch says."""
 
+import math
 import re
 
+import numpy as np
 import pytest
 import torch
 from test_widgets import get, put, said, show, table_rows  # noqa: F401
 
 from mechlib import zoo
 from mechlib.interventions import Ablate
+from mechlib.model import Config, Transformer
 from mechlib.pages.figures import token_label
-from mechlib.pages.widgets import GrokkingLive, Playground, TypeYourOwn
+from mechlib.pages.widgets import (
+    BigramLive,
+    EigenvaluesAndComposition,
+    GrokkingLive,
+    Playground,
+    TablesThatAnswer,
+    TypeYourOwn,
+)
+from mechlib.text.corpus import Bigrams
 from mechlib.text.tokens import Vocabulary, load_tokenizer
 
 CODE = "def f(x):\n    return x\n\ndef g(x):\n    return"
@@ -129,6 +140,8 @@ def test_still_pictures_stand_in(code):
     assert "<script" not in widget.still()
     assert "&lt;" in widget.still()
     assert "L1H3" in widget.still()
+    for other in (TablesThatAnswer(one_layer(), NAMES, [PRESET]), explorer()[1]):
+        assert other.still().count("<tr>") >= 4
     assert "stored" in GrokkingLive().still() or "seed" in GrokkingLive().still()
 
 
@@ -258,9 +271,18 @@ def test_the_playground_reads_addresses_of_strangers(show, code):  # noqa: F811
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("which", range(3))
+@pytest.mark.parametrize("which", range(6))
 def test_live_widgets_fit_a_phone_and_have_names(show, code, which):  # noqa: F811
-    page = show([TypeYourOwn(*code, CODE), GrokkingLive(23), playground(code)][which], width=360)
+    people = Bigrams.people()
+    made = [
+        lambda: TypeYourOwn(*code, CODE),
+        lambda: GrokkingLive(23),
+        lambda: playground(code),
+        lambda: TablesThatAnswer(one_layer(), NAMES, [PRESET]),
+        lambda: explorer()[1],
+        lambda: BigramLive(people.probs, people.stationary, people.words),
+    ]
+    page = show(made[which](), width=360)
     assert page.evaluate("() => document.documentElement.scrollWidth") <= 360
     for control in page.locator("button, select, input, textarea, [tabindex='0']").all():
         name = control.evaluate(
@@ -268,3 +290,215 @@ def test_live_widgets_fit_a_phone_and_have_names(show, code, which):  # noqa: F8
             "(e.labels?.length ? e.labels[0].innerText : e.innerText)"
         )
         assert name.strip()
+
+
+# ---- tables that answer ----
+
+NAMES = [f"t{i}" for i in range(41)]
+
+
+def one_layer():
+    sizes = dict(d_vocab=41, n_ctx=8, d_model=24, n_heads=3, d_head=7, n_layers=1)
+    model = Transformer(Config(**sizes, positions="queries_keys"), seed=3)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter *= 2
+    return model
+
+
+def tables(model, f, among=64):
+    """A(d, s) among ordinary tokens and centred OV, (head, ., .), and the direct path."""
+    with torch.no_grad():
+        model = model.double()
+        E, U = model.W_E, model.W_U - model.W_U.mean(1, keepdim=True)
+        S = (E @ model.W_Q[0]) @ (E @ model.W_K[0]).mT / math.sqrt(model.config.d_head)
+        A = 1 / (1 + among * (S.exp() @ f)[..., None] / S.exp())
+        return A, E @ model.W_V[0] @ model.W_O[0] @ U, E @ U
+
+
+PRESET = ("a bug", 2, {"source": "t5", "destination": "t7", "out": "t9",
+                       "rival_destination": "t11", "rival_out": "t30"})  # fmt: skip
+
+
+@pytest.mark.browser
+def test_tables_that_answer_say_what_torch_says(show):  # noqa: F811
+    f = torch.rand(41, generator=torch.Generator().manual_seed(0)).double()
+    f = f / f.sum()
+    keep = torch.arange(40, 0, -1)  # another order, and one token less
+    page = show(TablesThatAnswer(one_layer(), NAMES, [PRESET], keep=keep, frequencies=f, k=5))
+    A, OV, direct = tables(one_layer(), f)
+    h, s, d, o, d2, o2 = 2, 5, 7, 9, 11, 30
+
+    def check(h, s, d, o):
+        text, both = said(page), (A[:, d, s] * OV[:, s, o])
+        found = [float(x) for x in re.findall(r"-?\d+\.\d+", text)]
+        expected = [A[h, d, s], OV[h, s, o], both[h], both.sum(), direct[d, o]]
+        assert found == pytest.approx([float(x) for x in expected], abs=0.05)
+        place = 1 + int((OV[h, s, keep] > OV[h, s, o]).sum())
+        assert int(re.search(r"number (\d+) of 40", text)[1]) == pytest.approx(place, abs=1)
+        for name, (value,) in table_rows(page, 1):
+            assert float(value) == pytest.approx(float(OV[h, s, int(name.split("t")[1])]), abs=0.05)
+        for name, (value,) in table_rows(page, 0):
+            assert float(value) == pytest.approx(float(A[h, int(name.split("t")[1]), s]), abs=0.01)
+
+    check(h, s, d, o)
+    grids = shown_maps(page, 0), shown_maps(page, 1)
+    at = torch.tensor([[o, o2], [o, o2]])
+    added = A[:, [d, d2], s][:, :, None] * OV[:, s][:, at]
+    torch.testing.assert_close(grids[0].double(), added[h], atol=0.05, rtol=0)
+    torch.testing.assert_close(grids[1].double(), added.sum(0), atol=0.05, rtol=0)
+    lean = re.findall(r"by (\d+\.\d+) after", said(page, 1))
+    assert [float(x) for x in lean] == pytest.approx(
+        [abs(float(x)) for x in added[h, :, 0] - added[h, :, 1]], abs=0.05
+    )
+    page.get_by_label("head", exact=True).select_option("L0H1")
+    page.get_by_label("find source").fill("t17")
+    page.get_by_label("out", exact=True).select_option("t3")
+    check(1, 17, d, 3)
+    page.get_by_label("another out", exact=True).select_option("t3")
+    assert "Choose another destination and another out" in said(page, 1)
+    page.get_by_label("try").select_option("a bug")
+    check(h, s, d, o)
+    page.get_by_label("show what the destination looks at").check()
+    for name, (value,) in table_rows(page, 0):
+        assert float(value) == pytest.approx(float(A[h, d, int(name.split("t")[1])]), abs=0.01)
+
+
+@pytest.mark.browser
+def test_a_table_of_next_tokens_answers_both_ways(show):  # noqa: F811
+    model = Transformer(Config(d_vocab=41, n_ctx=8, d_model=24, n_layers=0, positions="none"))
+    with torch.no_grad():
+        p = (3 * model.W_E @ model.W_U).softmax(-1)
+        model.W_E *= 3
+    widget = TablesThatAnswer(model, NAMES, [("pair", None, {"destination": "t3", "out": "t8"})])
+    page = show(widget)
+    assert f"with {100 * p[3, 8]:.2f}"[:-1] in said(page)
+    after, before = table_rows(page, 0), table_rows(page, 1)
+    assert after[0][0].endswith(f"t{int(p[3].argmax())}")
+    assert before[0][0].endswith(f"t{int(p[:, 8].argmax())}")
+    page.get_by_label("least likely").check()
+    assert table_rows(page, 0)[0][0].endswith(f"t{int(p[3].argmin())}")
+
+
+def test_tables_refuse_what_does_not_fit(code):
+    with pytest.raises(ValueError, match="no LayerNorm"):
+        TablesThatAnswer(code[0], NAMES, [PRESET])
+    with pytest.raises(ValueError, match="names has 40 entries"):
+        TablesThatAnswer(one_layer(), NAMES[:-1], [PRESET])
+    with pytest.raises(ValueError, match="'t0' is none of the 40 tokens"):
+        TablesThatAnswer(one_layer(), NAMES, [("x", 0, {"out": "t0"})], keep=torch.arange(1, 41))
+    with pytest.raises(ValueError, match="accepts \\('source'"):
+        TablesThatAnswer(one_layer(), NAMES, [("x", 0, {"key": "t0"})])
+    with pytest.raises(ValueError, match=r"head must be 0\.\.2, got 5"):
+        TablesThatAnswer(one_layer(), NAMES, [("x", 5, {})])
+
+
+# ---- eigenvalues and composition ----
+
+
+def spectra():
+    g = np.random.default_rng(0)
+    turn = lambda M: np.linalg.eigvals(M)  # noqa: E731
+    return {name: np.stack([turn(g.normal(size=(6, 6)) + 2 * h * np.eye(6)) for h in range(4)])
+            for name in ("one", "two")}  # fmt: skip
+
+
+def explorer():
+    g = np.random.default_rng(1)
+    composition = {name: {kind: g.random((2, 2)) for kind in "QKV"} for name in ("one", "two")}
+    words = {name: [[[f"w{h}{k}"] for k in range(6)] for h in range(4)] for name in ("one", "two")}
+    names = [f"L{i // 2}H{i % 2}" for i in range(4)]
+    return composition, EigenvaluesAndComposition(
+        spectra(), names, words=words, rival=np.ones(6), composition=composition,
+        baseline=(0.25, 0.05), pairs=(names[:2], names[2:]), head=1, pair=(0, 1),
+    )  # fmt: skip
+
+
+@pytest.mark.browser
+def test_eigenvalues_and_composition_in_the_page(show):  # noqa: F811
+    composition, widget = explorer()
+    page = show(widget)
+
+    def check(model, head, at):
+        values = spectra()[model][head]
+        order = np.lexsort((-values.imag, -np.round(np.abs(values), 6)))
+        z, text = values[order[at]], said(page)
+        score = values.sum().real / np.abs(values).sum()
+        assert f"L{head // 2}H{head % 2}: copying score {score:.2f}." in text
+        assert f"{at + 1} of 6 by size: {z.real:.1f}" in text
+        assert f"“w{head}{order[at]}”" in text
+
+    check("one", 1, 0)
+    page.locator(".plane").focus()
+    page.keyboard.press("ArrowRight")
+    check("one", 1, 1)
+    page.get_by_role("button", name="L1H1").click()
+    check("one", 3, 0)
+    page.locator(".plane circle[style]").nth(4).click(force=True)
+    check("one", 3, get(page, "eigenvalue"))
+    page.get_by_label("model", exact=True).select_option("two")
+    check("two", 3, 0)
+    page.get_by_label("a head before training").check()
+    assert page.locator(".plane circle[fill='#8a8a8a']").count() == 6
+
+    page.locator(".map").nth(2).locator("td").nth(2).click()  # V, L0H1 to L1H0
+    assert get(page, "pair") == [1, 0]
+    shown = [float(value) for _, (value,) in table_rows(page)]
+    expected = [composition["two"][kind][1, 0] for kind in "QKV"] + [0.25]
+    assert shown == pytest.approx(expected, abs=6e-4)
+    best = int(np.argmax(expected[:3]))
+    spreads = (expected[best] - 0.25) / 0.05
+    text = said(page, 1)
+    if spreads > 3:
+        assert ["queries", "keys", "values"][best] in text
+        assert f"{spreads:.0f} spreads" in text
+    else:
+        assert "in none of the three ways" in text
+
+
+def test_eigenvalues_refuse_what_does_not_fit():
+    good = {"one": np.ones((2, 3))}
+    with pytest.raises(ValueError, match="spectra is empty"):
+        EigenvaluesAndComposition({}, [])
+    with pytest.raises(ValueError, match=r"must have shape \(3, 3\)"):
+        EigenvaluesAndComposition(good, ["a", "b", "c"])
+    with pytest.raises(ValueError, match="must have the models"):
+        EigenvaluesAndComposition(good, ["a", "b"], composition={"two": {}})
+    with pytest.raises(ValueError, match="finite complex"):
+        EigenvaluesAndComposition({"one": np.full((2, 3), np.nan)}, ["a", "b"])
+
+
+# ---- a table being learned ----
+
+
+@pytest.mark.browser
+def test_a_table_of_bigrams_is_learned_in_the_page(show):  # noqa: F811
+    people = Bigrams.people()
+    page = show(BigramLive(people.probs, people.stationary, people.words, until=150))
+    start = page.get_by_role("button", name="start")
+    assert start.is_disabled()
+    page.get_by_label("your guess").select_option(index=3)
+
+    def distance(width):
+        page.get_by_label("dimensions of the stream").select_option(str(width))
+        page.get_by_role("button", name="start").click()
+        page.get_by_text("Step 150 of 150").wait_for(timeout=60_000)
+        return float(re.search(r": (\d+\.\d+) nats", said(page))[1])
+
+    narrow, wide = distance(1), distance(8)
+    alone = people.unigram_entropy - people.entropy_rate
+    assert wide < 0.1 < narrow < alone
+    assert f"{alone:.3f}" in said(page)
+    assert "8 were enough" in said(page, 1) or "None of them" in said(page, 1)
+    page.get_by_label("row", exact=True).select_option("Barack")
+    rows = dict(table_rows(page))
+    learned, true = (float(x) for x in rows["Obama"])
+    assert true == pytest.approx(0.97, abs=1e-3)
+    assert learned == pytest.approx(true, abs=0.05)
+
+
+def test_bigram_live_refuses():
+    with pytest.raises(ValueError, match="probs: each row"):
+        BigramLive(np.ones((2, 2)), np.ones(2) / 2, ["a", "b"])
+    with pytest.raises(ValueError, match="width must be one of"):
+        BigramLive(np.ones((2, 2)) / 2, np.ones(2) / 2, ["a", "b"], width=3)

@@ -15,7 +15,6 @@ from mechlib.pages.widgets import (
     ClockAdder,
     CurveScrubber,
     KroneckerWidget,
-    SkipTrigramExplorer,
     SoftmaxExplorer,
 )
 from mechlib.pages.widgets.page import pack_half
@@ -36,11 +35,6 @@ def causal_patterns(heads, n, seed=0):
 
 def bigrams(n, seed=0):
     return np.log(softmax(np.random.default_rng(seed).normal(size=(n, n)) * 2))
-
-
-def factors(n, rank, heads, seed=0):
-    g = np.random.default_rng(seed)
-    return g.normal(size=(heads, n, rank)), g.normal(size=(heads, rank, n))
 
 
 # ---- state ----
@@ -84,24 +78,6 @@ def test_bigram_state_holds_the_likeliest_and_the_distance():
     assert repr(widget) == "BigramExplorer(tokens=7, shown=4)"
 
 
-def test_skip_trigram_factors_multiply_to_the_tables():
-    (A, B), (C, D) = factors(7, 3, 2, 0), factors(7, 5, 2, 1)
-
-    class Product:
-        def __init__(self, A, B):
-            self.A, self.B = torch.tensor(A), torch.tensor(B)
-
-    widget = SkipTrigramExplorer(Product(A * 1e4, B * 1e-4), (C, D), WORDS, k=3)
-    left = np.frombuffer(widget.destinations, "<f2").reshape(2, 7, 3).astype(float)
-    right = np.frombuffer(widget.sources, "<f2").reshape(2, 7, 3).astype(float)
-    np.testing.assert_allclose(left @ right.transpose(0, 2, 1), A @ B, atol=0.02)
-    left = np.frombuffer(widget.values, "<f2").reshape(2, 7, 5).astype(float)
-    right = np.frombuffer(widget.outputs, "<f2").reshape(2, 7, 5).astype(float)
-    np.testing.assert_allclose(left @ right.transpose(0, 2, 1), C @ D, atol=0.02)
-    one = SkipTrigramExplorer((A[0], B[0]), (C[0], D[0]), WORDS, k=3)
-    assert repr(one) == "SkipTrigramExplorer(tokens=7, heads=1, ranks=[3, 5])"
-
-
 def test_curve_state_decodes_to_curves_and_frames():
     frames = {0: -np.ones((2, 3)), 10: np.arange(6.0).reshape(2, 3), 5: np.zeros((2, 3))}
     curves = {"loss": [3.0, 2.0, 1.0], "score": ([0, 7], [0.25, 0.5])}
@@ -134,7 +110,6 @@ def test_softmax_clock_and_kronecker_state():
 
 P3 = causal_patterns(3, 7)
 T7 = bigrams(7)
-(QA, QB), (OA, OB) = factors(7, 3, 2), factors(7, 5, 2)
 
 
 @pytest.mark.parametrize(
@@ -156,10 +131,6 @@ T7 = bigrams(7)
         (lambda: BigramExplorer(T7, WORDS, true_log_probs=T7[:3]), "true_log_probs must have"),
         (lambda: BigramExplorer(T7, WORDS, k=0), "k must be at least 1, got 0"),
         (lambda: BigramExplorer(T7, WORDS, token=7), r"token must be 0\.\.6"),
-        (lambda: SkipTrigramExplorer((QA[:, :5], QB), (OA, OB), WORDS), r"qk\.A must have shape"),
-        (lambda: SkipTrigramExplorer((QA, QB[:, :2]), (OA, OB), WORDS), r"qk\.B must have shape"),
-        (lambda: SkipTrigramExplorer((QA, QB), (OA[:1], OB[:1]), WORDS), "qk has 2 heads, ov has"),
-        (lambda: SkipTrigramExplorer((QA, QB), (OA, OB * np.inf), WORDS), r"ov\.B must be finite"),
         (lambda: CurveScrubber([0, 1], {}), "curves is empty"),
         (lambda: CurveScrubber([0, 1], {"loss": [1]}), r"curves\['loss'\] must have shape \(2\)"),
         (lambda: CurveScrubber([1, 0], {"loss": [1, 2]}), "must increase"),
@@ -168,6 +139,10 @@ T7 = bigrams(7)
         (
             lambda: CurveScrubber([0], {"l": [1]}, {0: [1, 2]}, columns=["a"]),
             "columns has 1 labels",
+        ),
+        (
+            lambda: CurveScrubber([0], {"l": [1]}, {0: np.ones((2, 4))}, divide=3),
+            "divide must divide the 4 columns of a frame, got 3",
         ),
         (lambda: CurveScrubber([0], {"l": [1]}, position=1), r"position must be 0\.\.0"),
         (lambda: SoftmaxExplorer(np.ones((7, 5)), WORDS), r"scores must have shape \(7, 7\)"),
@@ -204,6 +179,7 @@ def test_settings_out_of_range_are_refused_from_python_too():
 def test_widgets_run_offline_from_one_source():
     scripts = sorted(FOLDER.glob("*.js"))
     library = {
+        "arrays.js",
         "shared.js",
         "engine.js",
         "bpe.js",
@@ -445,40 +421,13 @@ def test_bigram_explorer_in_the_page(show):
     page.get_by_label("find after the token").fill(")")
     assert get(page, "token") == 4
     check(4)
+    page.get_by_label("find after the token").fill("qq")
+    assert "no token here has “qq” in it" in page.locator(".field .note").inner_text()
+    assert get(page, "token") == 4
+    check(4)  # nothing is blanked
     put(page, "token", 0)
     check(0)
     assert page.get_by_label("after the token", exact=True).evaluate("e => e.value") == "0"
-
-
-@pytest.mark.browser
-def test_skip_trigrams_in_the_page(show):
-    (A, B), (C, D) = factors(7, 3, 2, 0), factors(7, 5, 2, 1)
-    page = show(SkipTrigramExplorer((A, B), (C, D), WORDS, k=3, source_token=2))
-    labels = ["def", "␣f", "(", "x", ")", ":", "⏎"]
-
-    def check(head, token, sign=1):
-        qk, ov = (A @ B)[head, :, token], (C @ D)[head, token]
-        for which, row, s in ((0, qk, 1), (1, ov, sign)):
-            best = np.argsort(-s * row)[:3]
-            found = table_rows(page, which)
-            assert [name for name, _ in found] == [labels[i] for i in best]
-            np.testing.assert_allclose([float(t[0]) for _, t in found], row[best], atol=0.02)
-        expected = f"“{labels[token]}” … “{labels[qk.argmax()]}” → "
-        assert said(page) == expected + f"“{labels[(sign * ov).argmax()]}”"
-
-    check(0, 2)
-    page.get_by_label("head", exact=True).select_option("head 1")
-    check(1, 2)
-    page.get_by_label("source token", exact=True).select_option("x")
-    assert get(page, "source_token") == 3
-    check(1, 3)
-    page.get_by_label("lowest outputs").check()
-    check(1, 3, sign=-1)
-    page.get_by_label("lowest outputs").uncheck()
-    put(page, "source_token", 6)
-    put(page, "head", 0)
-    check(0, 6)
-    assert "112 numbers" in page.locator(".note").inner_text()  # 2 * 7 * (3 + 5)
 
 
 @pytest.mark.browser
@@ -503,6 +452,10 @@ def test_curve_scrubber_in_the_page(show):
     assert get(page, "position") == 1
     assert (shown("loss"), shown("score")) == (2.0, 0.1)  # the last one recorded by step 20
     assert "step 20: loss 2.000, score 0.100" in said(page, 1)
+    line = page.locator("svg").first.bounding_box()  # the curves can be taken hold of
+    page.mouse.click(line["x"] + 0.99 * line["width"], line["y"] + line["height"] / 2)
+    assert get(page, "position") == 2
+    put(page, "position", 1)
     click_cell(page, 2, 3, 3, 5)
     assert said(page).startswith("row “h2”, column “y”")
     assert numbers(said(page))[-1] == pytest.approx(frames[20][2, 3], abs=largest / 200)
@@ -583,7 +536,7 @@ def test_clock_adder_in_the_page(show):
         assert text.startswith(f"{a} + {b} = {(a + b) % P} (mod {P})")
         assert f"at c = {(a + b) % P};" in text
         np.testing.assert_allclose(numbers(text), [first, second, first - second], atol=2e-3)
-        hand = page.locator("svg").first.locator("line").nth(2)
+        hand = page.locator(".clocks svg").first.locator("line").nth(2)
         angle = np.arctan2(-float(hand.get_attribute("y2")), float(hand.get_attribute("x2")))
         wanted = 2 * np.pi * 2 * (a + b) / P
         assert np.cos(angle - wanted) == pytest.approx(1, abs=1e-3)
@@ -591,6 +544,20 @@ def test_clock_adder_in_the_page(show):
     check(5, 11)
     slide(page, "a", 12)
     check(12, 11)
+    # on the clock of frequency 2: take the hand of b, at 22/13 of a turn, to the place of number 3
+    face = page.locator(".clocks svg").first.bounding_box()
+    middle = (face["x"] + face["width"] / 2, face["y"] + face["height"] / 2)
+
+    def on_the_clock(number):
+        angle = 2 * np.pi * 2 * number / P
+        return middle[0] + 40 * np.cos(angle), middle[1] - 40 * np.sin(angle)
+
+    page.mouse.move(*on_the_clock(11))
+    page.mouse.down()
+    page.mouse.move(*on_the_clock(3), steps=5)
+    page.mouse.up()
+    check(12, 3)
+    put(page, "b", 11)
     page.get_by_label("b", exact=True).focus()
     page.keyboard.press("ArrowRight")
     check(12, 12)
@@ -610,6 +577,9 @@ def test_kronecker_widget_in_the_page(show):
     A, W = g.normal(size=(2, 3)), g.normal(size=(5, 7))
     product = np.kron(A, W)
     page = show(KroneckerWidget(A, W))
+    box = page.locator(".heatmap").nth(2).bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 2.5 / 21, box["y"] + box["height"] * 1.5 / 10)
+    assert get(page, "cell") == [1, 2]  # pointing is enough
     click_cell(page, 8, 16, 10, 21, which=2)
     assert get(page, "cell") == [8, 16]
     assert said(page).startswith("(A ⊗ W)[8, 16] = A[1, 2] × W[3, 2]")
@@ -628,12 +598,10 @@ def test_kronecker_widget_in_the_page(show):
 
 def everyone():
     n = 7
-    (A, B), (C, D) = factors(n, 3, 2, 0), factors(n, 5, 2, 1)
     frames = {s: np.random.default_rng(s).normal(size=(3, 5)) for s in (0, 20, 40)}
     return [
         AttentionWidget(causal_patterns(8, n), WORDS, values=np.ones((8, n))),
         BigramExplorer(bigrams(n), WORDS, true_log_probs=bigrams(n, 1), k=5),
-        SkipTrigramExplorer((A, B), (C, D), WORDS, k=5),
         CurveScrubber([0, 20, 40], {"training loss": [3, 2, 1]}, frames),
         SoftmaxExplorer(np.eye(n), WORDS),
         ClockAdder(113, [14, 35, 41, 42, 52]),
@@ -642,7 +610,7 @@ def everyone():
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("which", range(7))
+@pytest.mark.parametrize("which", range(6))
 def test_phone_width_names_and_keyboard(show, which):
     page = show(everyone()[which], width=360)
     wide = page.evaluate("() => document.documentElement.scrollWidth")

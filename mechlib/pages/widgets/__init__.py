@@ -6,24 +6,28 @@ needs no kernel, no server and no network. In JupyterLab the settings go both wa
 
 from mechlib.pages.widgets.attention import AttentionWidget
 from mechlib.pages.widgets.bigram import BigramExplorer
+from mechlib.pages.widgets.bigram_live import BigramLive
 from mechlib.pages.widgets.clock import ClockAdder
 from mechlib.pages.widgets.curves import CurveScrubber
+from mechlib.pages.widgets.eigenvalues import EigenvaluesAndComposition
 from mechlib.pages.widgets.grokking_live import GrokkingLive
 from mechlib.pages.widgets.kronecker import KroneckerWidget
 from mechlib.pages.widgets.playground import Playground
-from mechlib.pages.widgets.skip_trigrams import SkipTrigramExplorer
 from mechlib.pages.widgets.softmax import SoftmaxExplorer
+from mechlib.pages.widgets.tables import TablesThatAnswer
 from mechlib.pages.widgets.type_your_own import TypeYourOwn
 
 __all__ = [
     "AttentionWidget",
     "BigramExplorer",
+    "BigramLive",
     "ClockAdder",
     "CurveScrubber",
+    "EigenvaluesAndComposition",
     "GrokkingLive",
     "KroneckerWidget",
     "Playground",
-    "SkipTrigramExplorer",
     "SoftmaxExplorer",
+    "TablesThatAnswer",
     "TypeYourOwn",
 ]

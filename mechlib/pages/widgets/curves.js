@@ -11,6 +11,11 @@ function render(context) {
         return { name, x: steps.slice(a, b), y: values.slice(a, b), color: PALETTE[i % PALETTE.length], dash: i >= PALETTE.length };
       });
       const plot = line_plot({ label: `${names.join(", ")} over training steps`, series, width: room(root), logx: model.get("logx"), logy: model.get("logy"), xlabel: "training step" });
+      // the curves can be dragged over, too: the nearest stop follows
+      const over = (event) => put(model, { position: top_of(stops.map((step) => Math.abs(plot.place(step) - plot.at(event))), 1, -1)[0] });
+      plot.node.addEventListener("pointerdown", (event) => { plot.node.setPointerCapture(event.pointerId); over(event); });
+      plot.node.addEventListener("pointermove", (event) => { if (event.buttons) over(event); });
+      plot.node.style.cssText = "cursor:ew-resize;touch-action:pan-y";
       const slider = make("input", { type: "range", min: 0, max: stops.length - 1, step: 1,
         oninput: () => put(model, { position: Number(slider.value) }) });
       const step_out = make("output");
@@ -33,7 +38,7 @@ function render(context) {
       const signed = model.get("scale").signed, scale = model.get("scale").scale;
       const name_of = (list, i) => (list.length ? `“${list[i]}”` : String(i));
       if (shape_of.length === 2) {
-        frame = heatmap({ rows: shape_of[0], columns: shape_of[1], label: model.get("frame_label"), picked: (i, j) => { cell = [i, j]; draw(); } });
+        frame = heatmap({ divide: model.get("divide"), rows: shape_of[0], columns: shape_of[1], label: model.get("frame_label"), picked: (i, j) => { cell = [i, j]; draw(); } });
         detail = status();
         root.append(make("p", { class: "note" }, model.get("frame_label")), frame.node, detail);
       } else if (shape_of.length === 1) {
@@ -75,7 +80,8 @@ function render(context) {
           const at = (i, j) => frames[position * size + i * shape_of[1] + j];
           frame.show((i, j) => at(i, j) / scale);
           frame.outline(cell[0], cell[1], 1, 1);
-          detail.textContent = `row ${name_of(model.get("rows"), cell[0])}, column ${name_of(model.get("columns"), cell[1])}: ${fixed(at(...cell), 3)}`;
+          const divide = model.get("divide"), column = divide ? cell[1] % divide : cell[1];
+          detail.textContent = `${divide ? `map ${1 + Math.floor(cell[1] / divide)}, ` : ""}row ${name_of(model.get("rows"), cell[0])}, column ${name_of(model.get("columns"), column)}: ${fixed(at(...cell), 3)}`;
         } else if (shape_of.length === 1) frame.replaceChildren(bars(frames.slice(position * size, (position + 1) * size)));
       }
       return draw;

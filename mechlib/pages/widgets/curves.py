@@ -43,6 +43,7 @@ class CurveScrubber(PageWidget):
     rows = T.List(T.Unicode()).tag(sync=True)
     columns = T.List(T.Unicode()).tag(sync=True)
     frame_label = T.Unicode("").tag(sync=True)
+    divide = T.Int(0).tag(sync=True)  # columns of one map, where several stand side by side
     logx = T.Bool(False).tag(sync=True)
     logy = T.Bool(False).tag(sync=True)
     position = T.Int(0).tag(sync=True)
@@ -56,6 +57,7 @@ class CurveScrubber(PageWidget):
         rows: Sequence | None = None,
         columns: Sequence | None = None,
         frame_label: str = "snapshot",
+        divide: int = 0,
         logx: bool = False,
         logy: bool = False,
         position: int | None = None,
@@ -77,10 +79,13 @@ class CurveScrubber(PageWidget):
         column_names = [] if columns is None else labels(columns, "columns")
         for name, given, size in (
             ("rows", row_names, shape[0] if len(shape) == 2 else 0),
-            ("columns", column_names, shape[-1] if shape else 0),
+            ("columns", column_names, divide or (shape[-1] if shape else 0)),
         ):
             if given and len(given) != size:
                 raise ValueError(f"{name} has {len(given)} labels, a frame has {size} {name}")
+        wide = shape[-1] if len(shape) == 2 else 0
+        if divide and (divide < 0 or wide % divide):
+            raise ValueError(f"divide must divide the {wide} columns of a frame, got {divide}")
         self._sizes = {"position": len(stops)}
         super().__init__(
             names=[str(name) for name in curves],
@@ -94,6 +99,7 @@ class CurveScrubber(PageWidget):
             rows=row_names,
             columns=column_names,
             frame_label=frame_label,
+            divide=divide,
             logx=logx,
             logy=logy,
             position=len(stops) - 1 if position is None else position,

@@ -16,7 +16,6 @@ function render(context) {
   return mount_live(context, "grokking, live", ["stored"], ["P", "fraction", "decay", "seed"], (root) => {
     const settings = () => ({ P: model.get("P"), fraction: model.get("fraction"), decay: model.get("decay"), seed: model.get("seed"), lr: 5e-3, d_model: 48, n_heads: 4, d_mlp: 96 });
     const every = 10, until = model.get("until"), stored = model.get("stored");
-    let job = null, seen = [], guess = null, begun = 0, waiting = false, one = false;
 
     const number = (text, name, low, high, step) => {
       const input = make("input", { type: "number", min: low, max: high, step, onchange: () => {
@@ -31,43 +30,20 @@ function render(context) {
     const P = chooser("numbers modulo", sizes.map(String), (i) => { reset(); put(model, { P: sizes[i] }); });
     const fields = [number("share of the pairs to learn from", "fraction", 0.2, 0.9, 0.05), number("weight decay", "decay", 0, 5, 0.1), number("seed", "seed", 0, 9999, 1)];
     const guesses = ["it will not learn the pairs it never saw", "it learns them by step 500", "between step 500 and 1,000", "after step 1,000"];
-    const guesser = make("select", { onchange: () => { guess = guesser.selectedIndex - 1; start.disabled = guess < 0; stepper.disabled = guess < 0; told(); } },
-      ["choose your guess first", ...guesses].map((g) => make("option", {}, g)));
-    const start = make("button", { type: "button", disabled: true, onclick: () => (job && !waiting ? pause(true) : go()) }, "start");
-    const stepper = make("button", { type: "button", disabled: true, onclick: () => { one = true; go(); } }, `${every} steps`);
-    const again = make("button", { type: "button", onclick: () => { reset(); show(); } }, "begin again");
     const said = status(), panels = make("div", { class: "panels" }), place = make("p", { class: "note" });
-    root.append(make("div", { class: "controls" }, P.node, fields.map((f) => f.node)), make("div", { class: "controls" }, field("your guess", guesser), start, stepper, again), said, panels, place);
+    const trainer = trainer_of(model, { every, guesses, status: said, show: () => show(), changed: () => told(), given: () => ["train", { settings: settings(), every, until }] }), { seen, reset } = trainer;
+    root.append(make("div", { class: "controls" }, P.node, fields.map((f) => f.node)), trainer.node, said, panels, place);
 
-    function go() {
-      if (!job) {
-        begun = performance.now();
-        const mine = (job = behind(model, "train", { settings: settings(), every, until }, (measured) => {
-          if (job !== mine) return; // of a run that was given up
-          seen.push(measured);
-          if (one && seen.length > 1) { one = false; pause(true); }
-          schedule();
-        }));
-        mine.done.then(() => { if (job === mine) start.disabled = true; }, (error) => { job = null; guarded(said, () => { throw error; }); });
-      }
-      pause(false);
-    }
-    function pause(yes) { waiting = yes; job.pause(yes); label_start(); }
-    let due = 0;
-    function schedule() { if (!due) due = requestAnimationFrame(() => { due = 0; show(); }); }
-    function label_start() { start.textContent = !job ? "start" : waiting ? "go on" : "pause"; }
-    function reset() { job?.stop(); job = null; seen = []; waiting = false; one = false; start.disabled = !(guess >= 0); label_start(); }
-
-    const grokked_at = () => seen.find((m) => m.test_accuracy >= 0.99)?.step ?? null;
     const memorised_at = () => seen.find((m) => m.train_accuracy >= 0.99)?.step ?? null;
     function told() {
-      const m = seen.at(-1), at = grokked_at();
-      if (guess === null || guess < 0) { said.textContent = "Guess first: will it learn the pairs that it never sees, and when? Then press start."; return; }
+      const m = seen.at(-1), grokked = seen.find((m) => m.test_accuracy >= 0.99), at = grokked?.step ?? null, guess = trainer.guess();
+      said.classList.remove("wrong");
+      if (!trainer.guessed()) { said.textContent = "Guess first: will it learn the pairs that it never sees, and when? Then press start."; return; }
       if (!m) { said.textContent = `Your guess: ${guesses[guess]}. Press start.`; return; }
-      const percent = (x) => `${(100 * x).toFixed(0)} %`, seconds = ((performance.now() - begun) / 1000).toFixed(0);
+      const percent = (x) => `${(100 * x).toFixed(0)} %`;
       const result = at === null ? (m.step >= until ? 0 : null) : at <= 500 ? 1 : at <= 1000 ? 2 : 3;
       said.textContent = `Step ${m.step}: ${percent(m.train_accuracy)} of the training pairs and ${percent(m.test_accuracy)} of the unseen pairs are right. ` +
-        (memorised_at() === null ? "" : `Memorised at step ${memorised_at()}. `) + (at === null ? "" : `Grokked (99 %) at step ${at}, after ${seconds} s. `) +
+        (memorised_at() === null ? "" : `Memorised at step ${memorised_at()}. `) + (at === null ? "" : `Grokked (99 %) at step ${at}, after ${fixed(grokked.seconds, 0)} s. `) +
         (result === null ? "" : result === guess ? "As you guessed." : `You had guessed: ${guesses[guess]}.`);
       root.dataset.grokked = at ?? "";
       const like = stored.filter((r) => r.P === model.get("P") && Math.abs(r.fraction - model.get("fraction")) < 1e-9 && Math.abs(r.decay - model.get("decay")) < 1e-9);
@@ -82,10 +58,13 @@ function render(context) {
       if (!m) { panels.replaceChildren(); place.textContent = ""; return; }
       const x = seen.map((s) => s.step), curve = (name, key, extra = {}) => ({ name, x, y: seen.map((s) => s[key]), ...extra });
       const plot = (title, series, options) => make("div", {}, make("h4", {}, title), legend(series), still_plot({ label: `${title}; ${series.map((s) => `${s.name} now ${fixed(s.y.at(-1), 3)}`).join(", ")}`, series, width: 300, height: 170, xlabel: "steps", ...options }));
-      panels.replaceChildren(
-        plot("right answers", [curve("training pairs", "train_accuracy"), curve("unseen pairs", "test_accuracy")], { low: 0, high: 1 }),
-        plot("loss, nats", [curve("training", "train_loss"), curve("unseen", "test_loss"), curve("restricted", "restricted", { dash: true }), curve("excluded", "excluded", { dash: true })], { logy: true }),
-        spectrum_plot(m), circles_plot(m));
+      const drawn = {
+        answers: () => plot("right answers", [curve("training pairs", "train_accuracy"), curve("unseen pairs", "test_accuracy")], { low: 0, high: 1 }),
+        losses: () => plot("loss, nats", [curve("training", "train_loss"), curve("unseen", "test_loss"), curve("restricted", "restricted", { dash: true }), curve("excluded", "excluded", { dash: true })], { logy: true }),
+        spectrum: () => spectrum_plot(m),
+        circles: () => circles_plot(m),
+      };
+      panels.replaceChildren(...model.get("views").map((view) => drawn[view]()));
     }
     const legend = (series) => make("p", { class: "note" }, series.map((s, i) => [make("span", { style: `color:${s.color || PALETTE[i]}`, "aria-hidden": "true" }, s.dash ? "┄ " : "━ "), `${s.name}  `]));
     function spectrum_plot({ energy, keys }) {

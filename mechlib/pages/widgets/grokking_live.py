@@ -1,6 +1,7 @@
 """Modular addition learned in the page: curves, the spectrum of W_E, and its circles, live."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import traitlets as T
 from mechlib.pages.widgets.live import LiveWidget, still_bars
 from mechlib.pages.widgets.page import source
 
+VIEWS = ("answers", "losses", "spectrum", "circles")
 RUNS = Path(__file__).with_name("grokking_runs.json")
 
 
@@ -27,15 +29,17 @@ class GrokkingLive(LiveWidget):
     d_model 48, 4 heads, MLP 96, full batch, AdamW with rate 5e-3, betas (0.9, 0.98). Readers say
     first what they expect; afterwards they see where their run lies among the stored ones.
     `P`, `fraction` (of the pairs to learn from), `decay` and `seed` can be set; `until` is where a
-    run ends.
+    run ends, `views` what is drawn: "answers", "losses" (with restricted and excluded loss),
+    "spectrum" and "circles".
     """
 
-    _esm = source("engine.js", "training.js", "live.js", "grokking_live.js")
+    _esm = source("training.js", "live.js", "grokking_live.js")
     P = T.Int(43).tag(sync=True)
     fraction = T.Float(0.5).tag(sync=True)
     decay = T.Float(2.0).tag(sync=True)
     seed = T.Int(0).tag(sync=True)
     until = T.Int(1500).tag(sync=True)
+    views = T.List(T.Enum(VIEWS), list(VIEWS)).tag(sync=True)
     stored = T.List(T.Dict()).tag(sync=True)
 
     def __init__(
@@ -46,6 +50,7 @@ class GrokkingLive(LiveWidget):
         decay: float = 2.0,
         seed: int = 100,
         until: int = 1500,
+        views: Sequence[str] = VIEWS,
         caption: str = "",
     ) -> None:
         if P < 5 or P % 2 == 0:
@@ -54,9 +59,12 @@ class GrokkingLive(LiveWidget):
             raise ValueError(f"fraction must lie strictly between 0 and 1, got {fraction}")
         if decay < 0:
             raise ValueError(f"decay must not be negative, got {decay}")
+        for view in views:
+            if view not in VIEWS:
+                raise ValueError(f"views: got {view!r}, accepts {VIEWS}")
         super().__init__(
             P=P, fraction=fraction, decay=decay, seed=seed, until=until,
-            stored=stored_runs(), caption=caption,
+            stored=stored_runs(), views=list(views), caption=caption,
         )  # fmt: skip
 
     def still(self) -> str:

@@ -9,9 +9,9 @@ function render(context) {
       return { q: Math.floor(i / rs), k: Math.floor(j / cs), r: i % rs, c: j % cs };
     };
     const maps = [
-      heatmap({ rows: qs, columns: ks, label: "A", width: "9rem", picked: (q, k) => { const { r, c } = at(); pick([q * rs + r, k * cs + c]); } }),
-      heatmap({ rows: rs, columns: cs, label: "W", width: "9rem", picked: (r, c) => { const { q, k } = at(); pick([q * rs + r, k * cs + c]); } }),
-      heatmap({ rows: qs * rs, columns: ks * cs, label: "A ⊗ W", width: "20rem", picked: (i, j) => pick([i, j]) }),
+      heatmap({ hover: true, rows: qs, columns: ks, label: "A", width: "9rem", picked: (q, k) => { const { r, c } = at(); pick([q * rs + r, k * cs + c]); } }),
+      heatmap({ hover: true, rows: rs, columns: cs, label: "W", width: "9rem", picked: (r, c) => { const { q, k } = at(); pick([q * rs + r, k * cs + c]); } }),
+      heatmap({ hover: true, rows: qs * rs, columns: ks * cs, label: "A ⊗ W", width: "20rem", picked: (i, j) => pick([i, j]) }),
     ];
     const said = status();
     root.append(make("div", { class: "columns" }, ["A (position, position)", "W (feature, feature)", "A ⊗ W"].map((name, i) =>

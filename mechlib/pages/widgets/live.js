@@ -30,39 +30,43 @@ function tokens_of(tokenizer, text, most, start = true) {
 function paint(canvas, rows, columns, share) {
   canvas.width = columns;
   canvas.height = rows;
-  const context = canvas.getContext("2d"), image = context.createImageData(columns, rows);
-  for (let i = 0; i < rows; i++)
-    for (let j = 0; j < columns; j++) {
-      const s = share(i, j), k = 4 * (i * columns + j), [r, g, b] = rgb(s);
-      image.data[k] = r; image.data[k + 1] = g; image.data[k + 2] = b;
+  const context = canvas.getContext("2d"), image = context.createImageData(columns, rows), { data } = image, colors = [rgb(1), rgb(-1)];
+  for (let i = 0, k = 0; i < rows; i++)
+    for (let j = 0; j < columns; j++, k += 4) {
+      const s = share(i, j), color = colors[s >= 0 ? 0 : 1];
+      data[k] = color[0]; data[k + 1] = color[1]; data[k + 2] = color[2];
       // a faint ground keeps small values apart from nothing, on a dark page too
-      image.data[k + 3] = Number.isNaN(s) ? 0 : Math.round(255 * Math.min(0.06 + 0.94 * Math.sqrt(Math.abs(s)), 1));
+      data[k + 3] = Number.isNaN(s) ? 0 : 255 * Math.min(0.06 + 0.94 * Math.sqrt(Math.abs(s)), 1);
     }
   context.putImageData(image, 0, 0);
 }
 
 // A grid of numbers with names at its sides: a table for screen readers, colours for eyes.
-// show(values (row, column), scale). Arrow keys move; what stands in the chosen cell is told to `picked`.
+// show(row names, column names, values (row, column), scale). Arrow keys move; what stands in the
+// chosen cell is told to `picked`; mark(i, j) outlines one without telling.
 function number_map({ name, picked }) {
   const node = make("div", { class: "map", tabindex: 0, role: "group", "aria-label": `${name}; arrow keys move` });
   let rows = [], columns = [], values = [], at = [0, 0], cells = [];
-  const go = (i, j) => {
-    if (!rows.length) return;
+  const mark = (i, j) => {
     at = [clamp(i, 0, rows.length - 1), clamp(j, 0, columns.length - 1)];
     cells.forEach((row, r) => row.forEach((cell, c) => cell.classList.toggle("present", r === at[0] && c === at[1])));
+  };
+  const go = (i, j) => {
+    if (!rows.length) return;
+    mark(i, j);
     picked(...at, values[at[0]][at[1]]);
   };
   node.addEventListener("keydown", (event) => {
-    const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+    const step = ARROWS[event.key];
     if (!step) return;
     event.preventDefault();
     go(at[0] + step[0], at[1] + step[1]);
   });
-  return { node, show(row_names, column_names, numbers, scale = 1) {
+  return { node, mark, show(row_names, column_names, numbers, scale = 1, digits = 2) {
     [rows, columns, values] = [row_names, column_names, numbers];
     cells = numbers.map((row, i) => row.map((value, j) => make("td", { style: `background:${tint(Number.isFinite(value) ? value / scale : 0)}`,
       title: `${rows[i]}, ${columns[j]}: ${fixed(value)}`, onpointerdown: () => go(i, j), onpointerenter: (e) => e.pointerType === "mouse" && go(i, j) },
-      make("span", { class: columns.length > 12 ? "sr" : "" }, fixed(value)))));
+      make("span", { class: columns.length > 12 ? "sr" : "" }, fixed(value, digits)))));
     node.replaceChildren(make("table", {}, make("caption", { class: "sr" }, name),
       make("thead", {}, make("tr", {}, make("th", {}), columns.map((c) => make("th", { scope: "col" }, make("span", {}, c))))),
       make("tbody", {}, rows.map((r, i) => make("tr", {}, make("th", { scope: "row" }, r), cells[i])))));
@@ -160,4 +164,35 @@ function serve(tasks) {
       postMessage(done ? { result: value } : { seen: value });
     } catch (error) { postMessage({ wrong: error.message, plain: error instanceof PlainError }); }
   };
+}
+
+// What the widgets that train share: a guess first, then start, pause, a few steps, begin again.
+// given() -> [task, its data]; every: steps between two pictures; show() draws `seen`, changed() speaks.
+function trainer_of(model, { every, guesses, given, status, show, changed }) {
+  let job = null, waiting = false, one = false, due = 0, begun = 0;
+  const seen = [];
+  const guesser = make("select", { onchange: () => { start.disabled = stepper.disabled = guesser.selectedIndex < 1; changed(); } },
+    ["choose your guess first", ...guesses].map((g) => make("option", {}, g)));
+  const start = make("button", { type: "button", disabled: true, onclick: () => (job && !waiting ? pause(true) : go()) });
+  const stepper = make("button", { type: "button", disabled: true, onclick: () => { one = true; go(); } }, `${every} steps`);
+  const again = make("button", { type: "button", onclick: () => { reset(); show(); } }, "begin again");
+  const named = () => { start.textContent = !job ? "start" : waiting ? "go on" : "pause"; };
+  function pause(yes) { waiting = yes; job.pause(yes); named(); }
+  function reset() { job?.stop(); job = null; seen.length = 0; waiting = one = false; start.disabled = stepper.disabled = guesser.selectedIndex < 1; named(); }
+  function go() {
+    if (!job) {
+      begun = performance.now();
+      const mine = (job = behind(model, ...given(), (measured) => {
+        if (job !== mine) return; // of a run that was given up
+        seen.push({ ...measured, seconds: (performance.now() - begun) / 1000 });
+        if (one && seen.length > 1) { one = false; pause(true); }
+        due ||= requestAnimationFrame(() => { due = 0; show(); });
+      }));
+      mine.done.then(() => { if (job === mine) start.disabled = stepper.disabled = true; }, (error) => { reset(); guarded(status, () => { throw error; }); });
+    }
+    pause(false);
+  }
+  named();
+  return { node: make("div", { class: "controls" }, field("your guess", guesser), start, stepper, again), seen, reset,
+    guess: () => guesser.selectedIndex - 1, guessed: () => guesser.selectedIndex > 0 };
 }

@@ -24,7 +24,8 @@ def source(*names: str) -> str:
 
     Text, not a path: a stored notebook must hold the source and no name of a folder.
     """
-    return "\n".join((_HERE / n).read_text(encoding="utf-8") for n in ("shared.js", *names))
+    every = ("arrays.js", "shared.js", *names)
+    return "\n".join((_HERE / name).read_text(encoding="utf-8") for name in every)
 
 
 class PageWidget(anywidget.AnyWidget):
@@ -115,3 +116,15 @@ def pack_bytes(values: np.ndarray) -> tuple[bytes, dict[str, Any]]:
     signed = bool(values.min() < 0)
     steps = np.rint(values / largest * (127 if signed else 255))
     return steps.astype("i1" if signed else "u1").tobytes(), {"scale": largest, "signed": signed}
+
+
+def pack_rows(values: np.ndarray) -> bytes:
+    """One signed byte a number, with a scale for each row: first the scales (float32), then rows.
+
+    values: (..., width); a row is what runs along the last axis, and is kept to a 254th of twice
+    its largest entry.
+    """
+    rows = np.asarray(values).reshape(-1, values.shape[-1])
+    scales = np.abs(rows).max(1, keepdims=True) / 127
+    steps = np.rint(rows / np.where(scales > 0, scales, 1))
+    return scales.astype("<f4").tobytes() + steps.astype("i1").tobytes()

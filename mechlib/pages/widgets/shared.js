@@ -7,16 +7,15 @@ const bytes = (data) =>
     : new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice();
 const floats = (data) => new Float32Array(bytes(data).buffer);
 const indices = (data) => new Uint16Array(bytes(data).buffer);
-const half = (h) => {
-  const sign = h & 0x8000 ? -1 : 1, exponent = (h >> 10) & 31, fraction = h & 1023;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  if (exponent === 31) return fraction ? NaN : sign * Infinity;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
-};
 const halves = (data) => Float32Array.from(indices(data), half);
 // {scale, signed}: a byte is a 255th of the scale, or a signed 127th.
 const quantised = (data, { scale, signed }) =>
   Float32Array.from(signed ? new Int8Array(bytes(data).buffer) : bytes(data), (b) => (b * scale) / (signed ? 127 : 255));
+// One scale for each row, then signed bytes, row after row.
+function bytes_by_row(data, width) {
+  const raw = bytes(data), rows = raw.length / (4 + width), scales = new Float32Array(raw.buffer, 0, rows);
+  return Float32Array.from(new Int8Array(raw.buffer, 4 * rows), (b, i) => b * scales[Math.floor(i / width)]);
+}
 
 // Elements, numbers, colours.
 function fill(node, attributes, children) {
@@ -78,23 +77,26 @@ function chooser(text, names, chosen) {
     names.map((name) => make("option", {}, name)));
   return { node: field(text, select), show: (i) => (select.selectedIndex = i) };
 }
-// A list of tokens with a box that narrows it down.
+// A list of tokens with a box that narrows it down. Where nothing matches, the list stays and says so.
 function token_chooser(text, labels, chosen) {
-  const select = make("select", { onchange: () => chosen(Number(select.value)) });
+  const select = make("select", { onchange: () => chosen(Number(select.value)) }), none = make("span", { class: "note", role: "status" });
   const find = make("input", { type: "search", size: 8, placeholder: "find", "aria-label": `find ${text}`,
-    oninput: () => { list(); if (select.options.length) chosen(Number(select.value)); } });
+    oninput: () => { if (list()) chosen(Number(select.value)); } });
   let current = 0;
   function list() {
     const wanted = find.value.replaceAll(" ", "␣");
     const shown = labels.map((label, i) => [label, i]).filter(([label]) => label.includes(wanted));
+    none.textContent = shown.length ? "" : `no token here has “${wanted}” in it`;
+    if (!shown.length) return false;
     // an exact match stands first
     shown.sort(([a], [b]) => (b === wanted) - (a === wanted));
     select.replaceChildren(...shown.map(([label, i]) => make("option", { value: i }, label)));
     if (shown.some(([, i]) => i === current) && !shown.some(([label]) => label === wanted)) select.value = current;
+    return true;
   }
   list();
   return {
-    node: make("span", { class: "field" }, field(text, select), find),
+    node: make("span", { class: "field" }, field(text, select), find, none),
     show(i) {
       current = i;
       if (![...select.options].some((option) => Number(option.value) === i)) { find.value = ""; list(); }
@@ -104,13 +106,17 @@ function token_chooser(text, labels, chosen) {
 }
 const status = () => make("p", { class: "status", role: "status", "aria-live": "polite" });
 
+const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+
 // A matrix as colours on a transparent ground, which suits a light page and a dark one.
 // share(i, j) in [-1, 1], NaN for what is masked. picked(i, j) on pointer and arrow keys.
-function heatmap({ rows, columns, label, picked, width = "20rem" }) {
+// divide: a line after every so many columns, where several maps stand side by side.
+function heatmap({ rows, columns, label, picked, width = "20rem", divide = 0, hover = false }) {
   const canvas = make("canvas", { width: columns, height: rows });
   const frame = make("div", { class: "frame", hidden: true });
   const node = make("div", { class: "heatmap", tabindex: 0, role: "group", "aria-label": `${label}; arrow keys move`,
-    style: `width:min(100%,${width});aspect-ratio:${columns}/${rows}` }, canvas, frame);
+    style: `width:min(100%,${width});aspect-ratio:${columns}/${rows}` }, canvas, frame,
+    Array.from({ length: divide ? Math.ceil(columns / divide) - 1 : 0 }, (_, i) => make("div", { class: "divide", style: `left:${(100 * divide * (i + 1)) / columns}%` })));
   let at = [0, 0];
   const go = (i, j) => picked(clamp(i, 0, rows - 1), clamp(j, 0, columns - 1));
   const from = (event) => {
@@ -118,8 +124,9 @@ function heatmap({ rows, columns, label, picked, width = "20rem" }) {
     go(Math.floor(((event.clientY - box.top) / box.height) * rows), Math.floor(((event.clientX - box.left) / box.width) * columns));
   };
   node.addEventListener("pointerdown", from);
+  node.addEventListener("pointermove", (event) => { if (event.buttons || (hover && event.pointerType === "mouse")) from(event); });
   node.addEventListener("keydown", (event) => {
-    const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+    const step = ARROWS[event.key];
     if (!step) return;
     event.preventDefault();
     go(at[0] + step[0], at[1] + step[1]);
@@ -201,5 +208,7 @@ function line_plot({ label, series, width = 560, logx = false, logy = false, hei
       const path = parts.map((part, k) => (part === null ? "" : (k && parts[k - 1] !== null ? "L" : "M") + part)).join("");
       return shape("path", { d: path, fill: "none", stroke: s.color || PALETTE[i % PALETTE.length], "stroke-width": 1.8, "stroke-dasharray": s.dash ? "5 3" : null });
     }), cursor);
-  return { node, cursor(x) { cursor.setAttribute("x1", px(x)); cursor.setAttribute("x2", px(x)); }, hide() { cursor.remove(); } };
+  // place(x): where x stands in the drawing; at(event): where a pointer does
+  const at = (event) => { const box = node.getBoundingClientRect(); return ((event.clientX - box.left) / (box.width || 1)) * width; };
+  return { node, place: px, at, cursor(x) { cursor.setAttribute("x1", px(x)); cursor.setAttribute("x2", px(x)); }, hide() { cursor.remove(); } };
 }

@@ -1,6 +1,6 @@
 // Training in the page: the modular-addition transformer, exactly and fast (see
 // mechlib.grokking.modular, whose forward pass this is, with its gradient written out), the
-// zero-layer model, and AdamW as torch has it. Needs engine.js in front of it.
+// zero-layer model, and AdamW as torch has it. Needs arrays.js in front of it.
 
 // ---- AdamW --------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ function render(context) {
     const { net, tokenizer, labels } = open_model(model), { n_layers, n_heads, n_ctx, d_vocab, d_head } = net.config;
     const most = Math.min(n_ctx, model.get("most")), names = head_names(net.config);
     const frozen = new Map(); // head number -> its pattern when it was frozen, and the length of that text
-    let seen = null, hovered = null;
+    let seen = null, hovered = null, state = null; // state: the text and the changes that `seen` belongs to
 
     // -- controls
     const box = make("textarea", { rows: 3, spellcheck: "false", autocapitalize: "off", autocomplete: "off", maxlength: 20000,
@@ -54,14 +54,25 @@ function render(context) {
         else frozen.delete(head); // a pattern belongs to a text of its length
       return found;
     }
+    // The run with every head is made once for each text, the changed run once for each change, and
+    // from the first layer that a change touches: what lies below is as it was.
+    const kept_names = Array.from({ length: n_layers }, (_, l) => [`blocks.${l}.attn.hook_pattern`, `blocks.${l}.attn.hook_v`, `blocks.${l}.hook_resid_pre`]).flat();
+    const losses = (run, tokens) => [NaN, ...token_losses(run.logits, tokens, d_vocab)];
+    let whole = { key: null };
     function pass() {
-      const { tokens, note } = tokens_of(tokenizer, model.get("text"), most), n = tokens.length, released = frozen.size;
-      const keep = Array.from({ length: n_layers }, (_, l) => [`blocks.${l}.attn.hook_pattern`, `blocks.${l}.attn.hook_v`]).flat();
-      const interventions = changes(n), whole = forward(net, tokens, { keep });
-      const now = interventions.length ? forward(net, tokens, { keep, interventions }) : whole;
-      const losses = (run) => [NaN, ...token_losses(run.logits, tokens, d_vocab)];
-      return { tokens, note: note + (released > frozen.size ? "The text has another length now, so frozen patterns were let go. " : ""),
-        logits: now.logits, whole: whole.logits, kept: now.kept, changed: interventions.length > 0, losses: losses(now), losses_whole: losses(whole) };
+      const { tokens, note } = tokens_of(tokenizer, model.get("text"), most), released = frozen.size, interventions = changes(tokens.length);
+      const let_go = released > frozen.size ? "The text has another length now, so frozen patterns were let go. " : "", key = tokens.join();
+      if (whole.key !== key) {
+        const run = forward(net, tokens, { keep: kept_names });
+        whole = { key, ...run, losses: losses(run, tokens) };
+      }
+      let now = whole;
+      if (interventions.length) {
+        const layer = Math.min(...interventions.map((change) => change.layer ?? Number(change.at.split(".")[1])));
+        const run = forward(net, tokens, { keep: kept_names.slice(3 * layer), interventions, start: { layer, stream: whole.kept[`blocks.${layer}.hook_resid_pre`] } });
+        now = { logits: run.logits, kept: { ...whole.kept, ...run.kept }, losses: losses(run, tokens) };
+      }
+      return { tokens, note: note + let_go, logits: now.logits, whole: whole.logits, kept: now.kept, changed: interventions.length > 0, losses: now.losses, losses_whole: whole.losses };
     }
     const place = () => clamp(model.get("position") < 0 ? (seen?.tokens.length ?? 1) - 1 : model.get("position"), 0, (seen?.tokens.length ?? 1) - 1);
 
@@ -101,18 +112,19 @@ function render(context) {
       if (!n_layers) cut.hidden = freeze.hidden = back.hidden = true;
       const begun = performance.now();
       guarded(said, () => {
-        const before = seen?.tokens.join();
-        seen = pass();
+        const before = seen?.tokens.join(), state_now = JSON.stringify([model.get("text"), model.get("cut"), [...frozen.keys()]]);
+        const fresh = state !== state_now;
+        if (fresh) { seen = pass(); state = state_now; }
         const n = seen.tokens.length;
         if (before !== seen.tokens.join())
           line.replaceChildren(...seen.tokens.flatMap((t, i) => [make("button", { type: "button", onclick: () => put(model, { position: i }),
             onpointerenter: (event) => { if (event.pointerType === "mouse") { hovered = i; show(); } } }, labels[t]), make(labels[t].endsWith("⏎") ? "br" : "wbr")]));
         heads.forEach((button, head) => {
-          const pattern = pattern_of(seen, head), state = model.get("cut").includes(head) ? "cut" : frozen.has(head) ? "frozen" : "";
-          paint(button.firstChild, n, n, (i, j) => (j > i ? NaN : pattern[i * n + j]));
+          const how = model.get("cut").includes(head) ? "cut" : frozen.has(head) ? "frozen" : "", pattern = fresh && pattern_of(seen, head);
+          if (fresh) paint(button.firstChild, n, n, (i, j) => (j > i ? NaN : pattern[i * n + j]));
           button.setAttribute("aria-pressed", head === model.get("head"));
-          button.lastChild.textContent = names[head] + (state ? ` ${state}` : "");
-          button.classList.toggle("cut", state === "cut");
+          button.lastChild.textContent = names[head] + (how ? ` ${how}` : "");
+          button.classList.toggle("cut", how === "cut");
         });
         const head = Math.min(model.get("head"), names.length - 1), is_cut = model.get("cut").includes(head);
         cut.textContent = `cut ${names[head]}`;
