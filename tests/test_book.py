@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from axe_playwright_python.sync_playwright import Axe
 from firefox import Firefox, firefox
 
 ROOT = Path(__file__).parent.parent
@@ -379,3 +380,53 @@ def test_a_guess_is_answered_by_the_claim_and_kept(browser, address):
         assert shown in visit.page.locator(f"{target} .claim-statement").all_inner_texts()
         visit.page.reload()
         assert f"You said: {guess}." in visit.page.locator(".admonition.guess").first.inner_text()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(
+    "page", ["book/index", "notebooks/10_induction", "book/scoreboard", "book/reference/hall"]
+)
+def test_axe_finds_no_serious_barrier(browser, address, page, theme):
+    with Visit(browser, f"{address}/{page}.html", bypass_csp=True) as visit:
+        visit.page.emulate_media(color_scheme=theme)
+        visit.page.wait_for_timeout(1000)  # the theme's colours fade in
+        found = Axe().run(visit.page, options={"resultTypes": ["violations"]}).response
+        assert {
+            barrier["id"]: [node["html"][:80] for node in barrier["nodes"][:3]]
+            for barrier in found["violations"]
+            if barrier["impact"] in ("serious", "critical")
+        } == {}
+
+
+OVERLAPS = """() => {
+  const boxes = [...document.querySelectorAll("text")].filter((text) => text.textContent.trim())
+    .map((text) => [text.textContent.trim(), text.getBoundingClientRect()]);
+  const pairs = [];
+  for (const [i, [one, a]] of boxes.entries())
+    for (const [other, b] of boxes.slice(i + 1)) {
+      const wide = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+      const high = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+      if (wide > 1.5 && wide > 0.15 * Math.min(a.width, b.width) &&
+          high > 0.35 * Math.min(a.height, b.height)) pairs.push([one, other]);
+    }
+  return pairs;
+}"""
+
+
+@pytest.mark.browser
+def test_no_two_texts_of_a_figure_overlap(browser, tmp_path):
+    page = browser.new_page()
+    crossed = tmp_path / "crossed.svg"
+    crossed.write_text(
+        '<svg xmlns="http://www.w3.org/2000/svg" width="90" height="30">'
+        '<text x="5" y="20">one</text><text x="15" y="22">two</text></svg>'
+    )
+    page.goto(crossed.as_uri())
+    assert page.evaluate(OVERLAPS) == [["one", "two"]]
+    overlaps = {}
+    for figure in sorted((HTML / "_images").glob("*.svg")):
+        page.goto(figure.as_uri())
+        overlaps[figure.name] = page.evaluate(OVERLAPS)
+    page.close()
+    assert {name: pairs for name, pairs in overlaps.items() if pairs} == {}

@@ -61,3 +61,9 @@ def test_a_picture_says_its_size_in_pixels(tmp_path):
     path.write_text('<svg width="432pt" height="216pt" viewBox="0 0 432 216">', "utf-8")
     assert finish.picture_size(path) == (576, 288)
     assert finish.picture_size(tmp_path / "none.svg") is None
+
+
+def test_parameters_of_a_signature_are_no_list_of_meanings():
+    sign = '<dt>f(<dl>\n<dd><em class="sig-param">x</em>,</dd>\n</dl>)</dt>'
+    page = PAGE.replace("<article>", f"<article>{sign}<dl><dt>a</dt><dd>b</dd></dl>")
+    assert finished(page).count("<dd>") == 1

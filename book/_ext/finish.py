@@ -47,7 +47,16 @@ def finish(text: str, icons: str, size_of) -> str:
         ),
         text,
     )
+    text = re.sub(
+        r"<dl>\s*(<dd><em class=\"sig-param\">.*?)</dl>", signature, text, flags=re.DOTALL
+    )
     return text.replace("<head>", "<head>" + head(text), 1)
+
+
+def signature(match: re.Match) -> str:
+    """A function's parameters, one a line: Sphinx writes them as a list of meanings of nothing."""
+    lines = re.sub(r"(</?)dd>", r"\1div>", match[1])
+    return f'<div class="sig-parameters">{lines}</div>'
 
 
 def has_mathematics(text: str) -> bool:
