@@ -92,7 +92,19 @@ def open_notebook(browser, address: str, name: str):
     page.goto(f"{address}/lab/workspaces/test/tree/workbook/{name}?token={TOKEN}&reset")
     page.wait_for_selector(".jp-NotebookPanel .jp-Cell")
     page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', state="attached")
+    # the page may say "idle" before it is connected, and what it is told to run then is lost
+    deadline = time.monotonic() + 120
+    while not connected(address, name):
+        assert time.monotonic() < deadline, f"{name}: no kernel after two minutes"
+        page.wait_for_timeout(500)
     return page
+
+
+def connected(address: str, name: str) -> bool:
+    """Whether the server has an idle kernel for the notebook, with the page at its other end."""
+    with urllib.request.urlopen(f"{address}/api/sessions?token={TOKEN}", timeout=60) as answer:
+        kernels = [s["kernel"] for s in json.load(answer) if s["path"].endswith(f"/{name}")]
+    return any(k["execution_state"] == "idle" and k["connections"] > 0 for k in kernels)
 
 
 def run_all(page, path: Path) -> nbformat.NotebookNode:

@@ -39,6 +39,12 @@ OPEN = ("idea", "exercise")
 FOLDED_INPUT = ("setup", "draw", "check", "widget")  # what it shows stays in view
 FOLDED_WHOLE = ("solution",)
 ROLES = (*OPEN, *FOLDED_INPUT, *FOLDED_WHOLE)
+# Stands behind the first import of mechlib. A notebook opened alone, in a hub or an editor, stops
+# at that line, and the error shows it.
+MISSING = "  # missing? pip install the course: folder, wheel or git+URL"
+# A figure's caption stands in its cell's metadata, where the book finds it and nobody else. A cell
+# below the figure repeats it for JupyterLab and code hosts; the book leaves such cells out.
+CAPTION = ["caption", "remove-cell"]
 # Metadata that Jupyter's front ends add and that says nothing about the notebook.
 PASSING = (
     "execution",
@@ -75,6 +81,7 @@ def execute(path: Path, timeout: int = 600) -> str:
 
 def normalise(nb: NotebookNode, stem: str) -> str:
     """The text of an executed notebook with everything that changes from run to run removed."""
+    nb.cells = [cell for cell in nb.cells if cell.metadata.get("tags") != CAPTION]
     for number, cell in enumerate(nb.cells):
         cell["id"] = f"{stem[:20]}-{number:03d}"
         for key in PASSING:
@@ -82,6 +89,8 @@ def normalise(nb: NotebookNode, stem: str) -> str:
         if cell.cell_type == "code":
             cell["outputs"] = _join_streams(cell.outputs)
             _fold(cell)
+    nb.cells = _with_captions(nb.cells)
+    _say_what_to_install(nb)
     nb.metadata = NotebookNode(
         {
             key: nb.metadata[key]
@@ -124,6 +133,32 @@ def _fold(cell: NotebookNode) -> None:
         tags.append("hide-cell")
         cell.metadata["jupyter"] = {"source_hidden": True, "outputs_hidden": True}
     cell.metadata["tags"] = tags
+
+
+def _with_captions(cells: list[NotebookNode]) -> list[NotebookNode]:
+    """The cells, with one below every figure that shows its caption."""
+    out = []
+    for cell in cells:
+        out.append(cell)
+        caption = cell.metadata.get("mystnb", {}).get("figure", {}).get("caption")
+        if caption:
+            shown = nbformat.v4.new_markdown_cell(f"*{caption.strip()}*", id=f"{cell.id}-caption")
+            shown.metadata["tags"] = list(CAPTION)
+            out.append(shown)
+    return out
+
+
+def _say_what_to_install(nb: NotebookNode) -> None:
+    """Put `MISSING` behind the first import of mechlib, and nowhere else."""
+    said = False
+    for cell in nb.cells:
+        if cell.cell_type != "code":
+            continue
+        lines = [line.removesuffix(MISSING) for line in cell.source.split("\n")]
+        for number, line in enumerate(lines):
+            if not said and re.match(r"(?:from|import) mechlib\b", line):
+                lines[number], said = line + MISSING, True
+        cell.source = "\n".join(lines)
 
 
 def write(path: Path, text: str) -> bool:

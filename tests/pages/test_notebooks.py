@@ -7,6 +7,8 @@ import nbformat
 import pytest
 
 from mechlib.pages.notebooks import (
+    CAPTION,
+    MISSING,
     WIDGET_STATE,
     WIDGET_VIEW,
     all_notebooks,
@@ -132,6 +134,9 @@ def test_a_chapter_makes_claims(path):
 
 @pytest.mark.parametrize("path", NOTEBOOKS, **names)
 def test_every_figure_has_alt_text_and_a_caption(path):
+    shown = {
+        cell.source for cell in cells(path, "markdown") if cell.metadata.get("tags") == CAPTION
+    }
     for cell in cells(path, "code"):
         if any(
             {"image/png", "image/svg+xml"} & set(output.get("data", {})) for output in cell.outputs
@@ -139,6 +144,7 @@ def test_every_figure_has_alt_text_and_a_caption(path):
             mystnb = cell.metadata.get("mystnb", {})
             assert len(mystnb.get("figure", {}).get("caption", "")) > 10, cell.source
             assert len(mystnb.get("image", {}).get("alt", "")) > 10, cell.source
+            assert f"*{mystnb['figure']['caption'].strip()}*" in shown
 
 
 def test_figure_names_are_unique_in_the_book():
@@ -195,6 +201,30 @@ def test_two_runs_give_the_same_bytes_and_the_second_does_not_write(tmp_path, ca
     stored = nbformat.reads(first.decode("utf-8"), as_version=4)
     assert len(stored.metadata.widgets[WIDGET_STATE]["state"]) == 4  # two widgets, two layouts
     assert stored.cells[0].outputs[0].text == "0\n1\n2\n"
+
+
+def test_a_caption_is_repeated_below_its_figure_where_the_book_does_not_show_it():
+    nb = notebook("1 + 1", "2 + 2")
+    nb.cells[0].metadata["mystnb"] = {"figure": {"caption": "Two bars."}}
+    text = normalise(nb, "a")
+    first, caption, last = nbformat.reads(text, as_version=4).cells
+    assert (first.source, caption.source, last.source) == ("1 + 1", "*Two bars.*", "2 + 2")
+    assert "remove-cell" in caption.metadata["tags"]
+    assert normalise(nbformat.reads(text, as_version=4), "a") == text
+
+
+def test_a_notebook_opened_alone_says_what_to_install():
+    sources = ("import torch\nfrom mechlib import zoo\nfrom mechlib import train", "import mechlib")
+    once = nbformat.reads(normalise(notebook(*sources), "a"), as_version=4)
+    first, second = (cell.source for cell in once.cells)
+    assert first.split("\n")[1] == "from mechlib import zoo" + MISSING
+    assert first.count(MISSING) + second.count(MISSING) == 1
+    assert normalise(once, "a") == normalise(notebook(*sources), "a")
+
+
+@pytest.mark.parametrize("path", CHAPTERS, **names)
+def test_the_first_cell_of_a_chapter_says_what_to_install(path):
+    assert MISSING in cells(path, "code")[0].source
 
 
 def test_a_failing_notebook_is_left_as_it_was(tmp_path, capsys):
