@@ -3,6 +3,7 @@
     python -m mechlib.pages.notebooks notebooks/05_bigrams.ipynb
     python -m mechlib.pages.notebooks --all
     python -m mechlib.pages.notebooks --all --check     # execute, compare, write nothing
+    python -m mechlib.pages.notebooks --all --widgets   # execute nothing; widgets as of today
 
 A notebook as Jupyter saves it changes with every run: times, random names of cells and of
 widgets, where a printed text was cut into pieces. All of that is taken out or numbered by place
@@ -16,6 +17,7 @@ last bit, which is why the tests compare printed, rounded numbers and not files.
 
 import argparse
 import hashlib
+import importlib
 import json
 import os
 import re
@@ -108,6 +110,27 @@ def normalise(nb: NotebookNode, stem: str) -> str:
     nb = _number_widgets(nb, stem)
     nbformat.validate(nb)
     return nbformat.writes(nb) + "\n"
+
+
+def with_todays_widgets(nb: NotebookNode) -> NotebookNode:
+    """The notebook with the source, style and settings that its widgets' classes have today.
+
+    What a widget shows stays as it was computed; a setting that is new gets its default. So a
+    change in the page's own code needs no model to be run again.
+    """
+    states = nb.metadata.get("widgets", {}).get(WIDGET_STATE, {}).get("state", {})
+    for stored in states.values():
+        state = stored["state"]
+        module, _, name = state.get("_anywidget_id", "").rpartition(".")
+        if not module.startswith("mechlib."):
+            continue
+        widget = getattr(importlib.import_module(module), name)
+        state["_esm"], state["_css"] = widget._esm, widget._css
+        held = {*state, *(buffer["path"][0] for buffer in stored.get("buffers", []))}
+        for setting, trait in widget.class_own_traits(sync=True).items():
+            if setting not in held:
+                state[setting] = trait.default()
+    return nb
 
 
 def role(cell: NotebookNode) -> str:
@@ -226,6 +249,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--check", action="store_true", help="write nothing; fail where bytes differ"
     )
+    parser.add_argument(
+        "--widgets", action="store_true", help="execute nothing; only give widgets today's source"
+    )
     parser.add_argument("--timeout", type=int, default=600, help="seconds for one cell (600)")
     options = parser.parse_args(arguments)
     paths = all_notebooks(Path.cwd()) if options.all else options.paths
@@ -242,7 +268,11 @@ def main(arguments: list[str] | None = None) -> int:
         start = time.monotonic()
         print(f"{path} ... ", end="", flush=True)
         try:
-            text = execute(path, options.timeout)
+            if options.widgets:
+                stored = nbformat.read(path, as_version=4)
+                text = normalise(with_todays_widgets(stored), path.stem)
+            else:
+                text = execute(path, options.timeout)
         except (CellExecutionError, TimeoutError) as error:
             failed += 1
             print("FAILED; the file is as it was", file=sys.stdout)

@@ -14,6 +14,7 @@ from mechlib.model import Config, Transformer
 from mechlib.pages.figures import token_label
 from mechlib.pages.widgets import (
     BigramLive,
+    ClockAdder,
     EigenvaluesAndComposition,
     GrokkingLive,
     Playground,
@@ -441,7 +442,7 @@ def test_eigenvalues_and_composition_in_the_page(show):  # noqa: F811
     page.get_by_label("a head before training").check()
     assert page.locator(".plane circle[fill='#8a8a8a']").count() == 6
 
-    page.locator(".map").nth(2).locator("td").nth(2).click()  # V, L0H1 to L1H0
+    page.locator(".map").nth(2).locator("tbody td").nth(2).click()  # V, L0H1 to L1H0
     assert get(page, "pair") == [1, 0]
     shown = [float(value) for _, (value,) in table_rows(page)]
     expected = [composition["two"][kind][1, 0] for kind in "QKV"] + [0.25]
@@ -502,3 +503,22 @@ def test_bigram_live_refuses():
         BigramLive(np.ones((2, 2)), np.ones(2) / 2, ["a", "b"])
     with pytest.raises(ValueError, match="width must be one of"):
         BigramLive(np.ones((2, 2)) / 2, np.ones(2) / 2, ["a", "b"], width=3)
+
+
+@pytest.mark.browser
+def test_widgets_answer_to_a_finger(show, code):  # noqa: F811
+    page = show(TypeYourOwn(*code, CODE), has_touch=True)
+    page.locator(".text button").nth(4).tap()
+    assert get(page, "position") == 4
+    page.get_by_role("button", name="L0H2").tap()
+    page.get_by_role("button", name="cut L0H2").tap()
+    assert get(page, "cut") == [2]
+    page = show(explorer()[1], has_touch=True)
+    page.locator(".map").nth(1).locator("tbody td").nth(3).tap()
+    assert get(page, "pair") == [1, 1]
+    page.locator(".plane circle[style]").nth(5).tap(force=True)
+    assert "of 6 by size" in said(page)
+    page = show(ClockAdder(13, [2, 5], a=5, b=11), has_touch=True)
+    face = page.locator(".clocks svg").first.bounding_box()
+    page.touchscreen.tap(face["x"] + 0.95 * face["width"], face["y"] + face["height"] / 2)
+    assert 0 in (get(page, "a"), get(page, "b"))  # number 0 lies to the right on every clock

@@ -227,6 +227,26 @@ def test_the_first_cell_of_a_chapter_says_what_to_install(path):
     assert MISSING in cells(path, "code")[0].source
 
 
+def test_widgets_get_todays_source_and_keep_what_they_show(tmp_path):
+    path = tmp_path / "old.ipynb"
+    source = (
+        "import numpy as np\n"
+        "from mechlib.pages.widgets import CurveScrubber\n"
+        "CurveScrubber([0, 1], {'loss': [2, 1]}, {0: np.eye(2), 1: np.eye(2)})"
+    )
+    nbformat.write(notebook(source), path)
+    assert main([str(path)]) == 0
+    fresh = path.read_bytes()
+    old = nbformat.reads(fresh.decode("utf-8"), as_version=4)
+    (widget,) = (m for m in old.metadata.widgets[WIDGET_STATE]["state"].values()
+                 if "_esm" in m["state"])  # fmt: skip
+    widget["state"]["_esm"] = "export default { render() {} }"
+    del widget["state"]["divide"]
+    nbformat.write(old, path)
+    assert main([str(path), "--widgets"]) == 0
+    assert path.read_bytes() == fresh
+
+
 def test_a_failing_notebook_is_left_as_it_was(tmp_path, capsys):
     path = tmp_path / "bad.ipynb"
     nbformat.write(notebook("1 + 1", "1 / 0"), path)

@@ -252,8 +252,8 @@ def show(browser):
     """show(widget) puts it on a bare page; every error of the page fails the test."""
     errors, pages = [], []
 
-    def open_page(widget, width=800):
-        page = browser.new_page(viewport={"width": width, "height": 900})
+    def open_page(widget, width=800, **context):
+        page = browser.new_page(viewport={"width": width, "height": 900}, **context)
         page.set_default_timeout(5000)
         pages.append(page)
         page.on("pageerror", lambda error: errors.append(str(error)))

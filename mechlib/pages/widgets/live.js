@@ -68,7 +68,7 @@ function number_map({ name, picked }) {
       title: `${rows[i]}, ${columns[j]}: ${fixed(value)}`, onpointerdown: () => go(i, j), onpointerenter: (e) => e.pointerType === "mouse" && go(i, j) },
       make("span", { class: columns.length > 12 ? "sr" : "" }, fixed(value, digits)))));
     node.replaceChildren(make("table", {}, make("caption", { class: "sr" }, name),
-      make("thead", {}, make("tr", {}, make("th", {}), columns.map((c) => make("th", { scope: "col" }, make("span", {}, c))))),
+      make("thead", {}, make("tr", {}, make("td", {}), columns.map((c) => make("th", { scope: "col" }, make("span", {}, c))))),
       make("tbody", {}, rows.map((r, i) => make("tr", {}, make("th", { scope: "row" }, r), cells[i])))));
   } };
 }
