@@ -23,7 +23,7 @@ NEURONS = "blocks.0.mlp.hook_post"
 class OneLayerMlp(Recipe):
     tokenizer = "code-512"
     batch = 16
-    steps = 4_500
+    steps = 2_600
     lr = 3e-3
     dtype = "float16"
     loss_points = 200
