@@ -45,7 +45,9 @@ def represented(
     return W.norm(dim=-1) > above
 
 
-def are_pentagons(W: Float[Tensor, "*model 5 2"], within: float = 0.02) -> Bool[Tensor, "*model"]:
+def are_pentagons(
+    W: Float[Tensor, "*model feature hidden"], within: float = 0.02
+) -> Bool[Tensor, "*model"]:
     """Whether all five features of a model have a dimensionality near 2/5."""
     if W.shape[-2:] != (5, 2):
         raise ValueError(f"W: five features in two dimensions, got {tuple(W.shape[-2:])}")

@@ -48,7 +48,7 @@ def shares_with_harmonics(
 
 def share_in_one_group(
     directions: Float[Tensor, "direction neuron"],
-    group: Float[Tensor, "neuron"],
+    group: Float[Tensor, "neuron"] | Int[Tensor, "neuron"],
     groups: list[int],
 ) -> Float[Tensor, "direction"]:
     """The largest share of a direction's squared length that lies on the neurons of one group
@@ -60,7 +60,7 @@ def share_in_one_group(
 
 def one_frequency_at_a_time(
     grid: Float[Tensor, "a b neuron"],
-    frequency: Float[Tensor, "neuron"],
+    frequency: Float[Tensor, "neuron"] | Int[Tensor, "neuron"],
     keys: list[int],
     seed: int = 0,
 ) -> Float[Tensor, "a b neuron"]:

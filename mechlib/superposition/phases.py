@@ -47,7 +47,7 @@ def exact_loss(
     b: Float[Tensor, "model 2"],
     density: Float[Tensor, "model"],
     importance: Float[Tensor, "model"],
-    points: int = 16,
+    points: int = 10,
 ) -> Float[Tensor, "model"]:
     """Loss of x' = ReLU(x W W^T + b) over all inputs, not a sample: the four cases (neither
     feature, one, the other, both) by their chances, each integrated by the midpoint rule."""
@@ -74,8 +74,8 @@ def train_two_in_one(
     density: Float[Tensor, "point"],
     importance: Float[Tensor, "point"],
     *,
-    starts: int = 8,
-    steps: int = 1_500,
+    starts: int = 10,
+    steps: int = 1_000,
     lr: float = 1e-2,
     seed: int = 1,
 ) -> tuple[Float[Tensor, "point 2"], Float[Tensor, "point 2"], Float[Tensor, "point"]]:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 
 def best_cosines(
-    features: Float[Tensor, "feature width"], directions: Float[Tensor, "direction width"]
+    features: Float[Tensor, "feature width"], directions: Float[Tensor, "direction its_width"]
 ) -> Float[Tensor, "feature"]:
     """For each feature the highest cosine with any direction. ValueError when widths differ."""
     if features.shape[1] != directions.shape[1]:
@@ -24,14 +24,14 @@ def best_cosines(
     return (F.normalize(features) @ F.normalize(directions).T).amax(1)
 
 
-def mmcs(features: Float[Tensor, "feature w"], directions: Float[Tensor, "direction w"]) -> float:
+def mmcs(features: Float[Tensor, "feature w"], directions: Float[Tensor, "direction v"]) -> float:
     """Mean over the features of their highest cosine with a direction."""
     return float(best_cosines(features, directions).mean())
 
 
 def recovered(
     features: Float[Tensor, "feature w"],
-    directions: Float[Tensor, "direction w"],
+    directions: Float[Tensor, "direction v"],
     above: float = 0.9,
 ) -> float:
     """Share of the features that some direction points along, with a cosine above `above`."""
@@ -40,7 +40,7 @@ def recovered(
 
 def duplicates(
     features: Float[Tensor, "feature w"],
-    directions: Float[Tensor, "direction w"],
+    directions: Float[Tensor, "direction v"],
     above: float = 0.9,
 ) -> int:
     """Directions beyond the first along a feature: those that a count of latents counts twice."""

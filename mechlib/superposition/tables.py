@@ -35,8 +35,8 @@ def pentagons(starts: int = 64) -> Iterator[Row]:
     """Five features in two dimensions: W and b of every start at every density, and the loss on
     inputs not trained on."""
     density = torch.tensor(PENTAGON_DENSITIES).repeat_interleave(starts)
-    found = toys.train_toys(toys.independent(density, 5, 256), 2)
-    fresh = toys.independent(density, 5, 8192)(torch.Generator().manual_seed(9))
+    found = toys.train_toys(toys.independent(density, 5, 128), 2, steps=2_500)
+    fresh = toys.independent(density, 5, 4096)(torch.Generator().manual_seed(9))
     loss = found.loss(fresh)
     for i in range(len(density)):
         row = {"density": float(density[i]), "start": i % starts, "loss": float(loss[i])}
@@ -44,7 +44,7 @@ def pentagons(starts: int = 64) -> Iterator[Row]:
         yield row | {f"b{f}": float(found.b[i, f]) for f in range(5)}
 
 
-def two_in_one(side: int = 20) -> Iterator[Row]:
+def two_in_one(side: int = 16) -> Iterator[Row]:
     """Two features in one dimension on a grid of densities and importances."""
     density, importance = torch.meshgrid(
         torch.logspace(-2, 0, side), torch.logspace(-1, 1, side), indexing="ij"
@@ -64,8 +64,8 @@ def sparsity_curve(seeds: int = 3, features: int = 120, hidden: int = 12) -> Ite
     the dimensionality of every feature."""
     density = 20 ** -torch.linspace(0, 1, 14)
     for seed in range(seeds):
-        draw = toys.independent(density, features, 256)
-        W = toys.train_toys(draw, hidden, steps=6_000, lr=2e-3, seed=seed, spread=0.1).W.double()
+        draw = toys.independent(density, features, 128)
+        W = toys.train_toys(draw, hidden, steps=5_000, lr=2e-3, seed=seed, spread=0.1).W.double()
         D, length = geometry.dimensionality(W), W.norm(dim=-1)
         for level in range(len(density)):
             for feature in range(features):
@@ -100,7 +100,7 @@ def planted_scores(features: Tensor, directions: Tensor) -> Row:
     }
 
 
-def on_planted(seeds: int = 3, steps: int = 2_500, latents: int = 512) -> Iterator[Row]:
+def on_planted(seeds: int = 3, steps: int = 2_000, latents: int = 512) -> Iterator[Row]:
     """256 features in 64 dimensions: every kind of dictionary, and directions nobody trained."""
     for seed in range(seeds):
         layer = planted.planted(seed=seed)
@@ -119,7 +119,7 @@ def on_planted(seeds: int = 3, steps: int = 2_500, latents: int = 512) -> Iterat
             yield {"seed": seed, "kind": name, **planted_scores(layer.directions, directions)}
         for setting in PLANTED_KINDS:
             dictionary = Dictionary(width, latents, **setting, seed=OTHER + seed)
-            fit(dictionary, batch_at, steps=steps)
+            fit(dictionary, batch_at, steps=steps, lr=2e-3)
             with torch.no_grad():
                 code = dictionary.latents(x)
                 made = dictionary.read(code)
@@ -135,10 +135,11 @@ def on_planted(seeds: int = 3, steps: int = 2_500, latents: int = 512) -> Iterat
 # ---- dictionaries on the neurons of networks that add ----
 
 ADDERS = tuple(f"grokking-{P}{s}" for P in (59, 113) for s in ("", "-s1", "-s2"))
+# The large networks have the first only.
 ADDER_KINDS: tuple[dict[str, Any], ...] = (
     {"kind": "topk", "k": 8},
     {"kind": "l1", "penalty": 0.02},
-    {"kind": "topk", "k": 32},  # these two on the small networks only
+    {"kind": "topk", "k": 32},
     {"kind": "l1", "penalty": 0.1},
 )
 
@@ -203,7 +204,7 @@ def tuning_scores(units: Tensor, keys: list[int]) -> Row:
     }
 
 
-def on_adders(names: tuple[str, ...] = ADDERS, steps: int = 800) -> Iterator[Row]:
+def on_adders(names: tuple[str, ...] = ADDERS, steps: int = 600) -> Iterator[Row]:
     """Dictionaries on the neurons of networks that learned to add; on those of the same networks
     before they did; and on the same neurons with one frequency at a time."""
     from mechlib import zoo  # the zoo knows this wing
@@ -222,7 +223,7 @@ def on_adders(names: tuple[str, ...] = ADDERS, steps: int = 800) -> Iterator[Row
         for state, neurons in grids.items():
             row = {"network": name, "state": state}
             yield row | {"kind": "neurons", **tuning_scores(neurons, keys)}
-            kinds = ADDER_KINDS[: 1 if state != "grokked" else 4 if P == 59 else 2]
+            kinds = ADDER_KINDS[: 1 if state != "grokked" or P > 59 else 4]
             for setting in kinds:
                 x, _ = neuron_table(neurons)
                 dictionary = Dictionary(x.shape[1], 2 * x.shape[1] if P == 59 else 512, **setting)

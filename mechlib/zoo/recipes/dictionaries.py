@@ -1,0 +1,113 @@
+"""A dictionary for the neurons of one-layer-code-mlp, and for those of the untrained model.
+
+TopK on 131,072 activations of training code. Measured at the end, on held-out windows:
+
+    fvu, l0, alive      of the reconstruction
+    loss/...            with the neurons replaced (`networks.spliced_losses`)
+    single token        share of the latents that answer mostly to one token
+
+The model with random weights is the control of Bricken et al. 2023: its dictionary looks tidy, too.
+"""
+
+import torch
+from torch import Tensor
+
+from mechlib.model import Transformer
+from mechlib.pages.claims import claim
+from mechlib.superposition import networks, scores
+from mechlib.superposition.dictionaries import Dictionary, Rows, fit
+from mechlib.text.tokens import Batches, code_tokens
+from mechlib.train import History, Run
+from mechlib.zoo.recipes import Recipe, recipe
+from mechlib.zoo.recipes.code import windows
+from mechlib.zoo.recipes.one_layer_mlp import OneLayerMlp
+
+TOKENIZER = OneLayerMlp.tokenizer
+
+
+def model_of(name: str, trained: bool) -> Transformer:
+    """The zoo's model, or the same before training."""
+    from mechlib import zoo  # not above: zoo imports the recipes
+
+    return zoo.load(name) if trained else zoo.find(name).build()
+
+
+def activations(model: Transformer, n: int, seed: int) -> Tensor:
+    """Neurons on n windows of training code, one token a row: (n * 256, neuron)."""
+    tokens = Batches(code_tokens(TOKENIZER).train, n, 257, seed=seed)(0)
+    found = [networks.neurons(model, part[:, :-1]).flatten(0, 1) for part in tokens.split(32)]
+    return torch.cat(found)
+
+
+def spread_of(x: Tensor) -> Tensor:
+    """The root of the sum of variances: activations are divided by it."""
+    return x.var(0).sum().sqrt()
+
+
+def measured(model: Transformer, dictionary: Dictionary, scale: Tensor) -> dict[str, float]:
+    """The numbers above."""
+    held_out = windows(TOKENIZER, 64)
+    x = networks.neurons(model, held_out[:, :-1]).flatten(0, 1) / scale
+    code = dictionary.latents(x)
+    few = scores.sparsity(code)
+    losses = networks.spliced_losses(model, held_out, lambda x: dictionary(x / scale) * scale)
+    return {
+        "fvu": scores.unexplained(x, dictionary.read(code)),
+        "l0": few.l0,
+        "alive": few.alive,
+        "single token": networks.single_token_share(code, held_out[:, :-1].flatten()),
+        "neurons, single token": networks.single_token_share(x, held_out[:, :-1].flatten()),
+        **{f"loss/{name}": loss for name, loss in losses.items()},
+    }
+
+
+@recipe(
+    "code-dictionary", "A TopK dictionary for the neurons of one-layer-code-mlp",
+    seeds=range(3), store_others="measures",
+)  # fmt: skip
+@recipe(
+    "code-dictionary-untrained", "The same for the untrained model", trained=False,
+    seeds=range(3), store="measures", store_others="measures",
+)  # fmt: skip
+class CodeDictionary(Recipe):
+    model = "one-layer-code-mlp"
+    trained = True
+    latents = 1024
+    k = 16
+    batch = 512
+    steps = 1_500
+    lr = 1e-3
+    windows = 512
+    dtype = "float16"
+    loss_points = 100
+
+    def build(self) -> Dictionary:
+        return Dictionary(512, self.latents, "topk", k=self.k, patience=100, seed=self.seed)
+
+    def run(self, model: Dictionary, *, device, progress, checkpoint) -> Run:
+        transformer = model_of(self.model, self.trained)
+        x = activations(transformer, self.windows, seed=100 + self.seed)
+        scale = spread_of(x)
+        rows = Rows(x / scale, self.batch, self.seed)
+        run = fit(
+            model, rows, steps=self.steps, lr=self.lr, autocast=True, device=device,
+            progress=progress, checkpoint=checkpoint,
+        )  # fmt: skip
+        with torch.no_grad():
+            # the scale goes into the dictionary: it is to be used on neurons as they are
+            model.center.mul_(scale)
+            model.bias.mul_(scale)
+            run.history.record(self.steps, measured(transformer, model, torch.ones(())))
+        return run
+
+    def check(self, model: Dictionary | None, history: History) -> None:
+        losses = {n.split("/")[1]: history.last(n) for n in history.names() if n[:5] == "loss/"}
+        claim(
+            "{} of the variance of held-out activations is unexplained", history.last("fvu"),
+            "<", 0.3, control=("the mean alone", 1.0),
+        )  # fmt: skip
+        if self.trained:
+            claim(
+                "Against the mean {} of the loss is recovered", networks.loss_recovered(losses),
+                ">", 0.7, control=("the mean itself", 0.0),
+            )  # fmt: skip
