@@ -65,7 +65,7 @@ def sparsity_curve(seeds: int = 3, features: int = 120, hidden: int = 12) -> Ite
     density = 20 ** -torch.linspace(0, 1, 14)
     for seed in range(seeds):
         draw = toys.independent(density, features, 128)
-        W = toys.train_toys(draw, hidden, steps=5_000, lr=2e-3, seed=seed, spread=0.1).W.double()
+        W = toys.train_toys(draw, hidden, steps=3_000, lr=3e-3, seed=seed, spread=0.1).W.double()
         D, length = geometry.dimensionality(W), W.norm(dim=-1)
         for level in range(len(density)):
             for feature in range(features):
@@ -83,10 +83,8 @@ OTHER = 1_000
 
 PLANTED_KINDS: tuple[dict[str, Any], ...] = (
     {"kind": "l1", "penalty": 0.02},
-    {"kind": "l1", "penalty": 0.05},
     {"kind": "l1", "penalty": 0.1},
     {"kind": "topk", "k": 4},
-    {"kind": "topk", "k": 8},
     {"kind": "batchtopk", "k": 4},
 )
 
@@ -100,7 +98,7 @@ def planted_scores(features: Tensor, directions: Tensor) -> Row:
     }
 
 
-def on_planted(seeds: int = 3, steps: int = 2_000, latents: int = 512) -> Iterator[Row]:
+def on_planted(seeds: int = 3, steps: int = 1_500, latents: int = 512) -> Iterator[Row]:
     """256 features in 64 dimensions: every kind of dictionary, and directions nobody trained."""
     for seed in range(seeds):
         layer = planted.planted(seed=seed)
@@ -140,7 +138,6 @@ ADDER_KINDS: tuple[dict[str, Any], ...] = (
     {"kind": "topk", "k": 8},
     {"kind": "l1", "penalty": 0.02},
     {"kind": "topk", "k": 32},
-    {"kind": "l1", "penalty": 0.1},
 )
 
 
@@ -214,16 +211,17 @@ def on_adders(names: tuple[str, ...] = ADDERS, steps: int = 600) -> Iterator[Row
         P, keys = clock.modulus(model), clock.key_frequencies(model)
         grid = modular.all_neurons(model, P)
         frequency, _ = fourier.best_frequency(grid)
-        grids = {"grokked": grid, "untrained": modular.all_neurons(zoo.find(name).build(), P)}
-        if zoo.info(name)["snapshot_steps"]:
-            step = 1_000 if P == 113 else memorised_at(name)
-            grids["memorised"] = modular.all_neurons(zoo.snapshot(name, step), P)
+        grids = {"grokked": grid}
+        if P < 100:
+            grids["untrained"] = modular.all_neurons(zoo.find(name).build(), P)
+        if P < 100 and zoo.info(name)["snapshot_steps"]:
+            grids["memorised"] = modular.all_neurons(zoo.snapshot(name, memorised_at(name)), P)
         grids["one at a time"] = networks.one_frequency_at_a_time(grid, frequency, keys)
         seen, held_out = held_out_pairs(P)
         for state, neurons in grids.items():
             row = {"network": name, "state": state}
             yield row | {"kind": "neurons", **tuning_scores(neurons, keys)}
-            kinds = ADDER_KINDS[: 1 if state != "grokked" or P > 59 else 4]
+            kinds = ADDER_KINDS[: 1 if state != "grokked" or P > 59 else 3]
             for setting in kinds:
                 x, _ = neuron_table(neurons)
                 dictionary = Dictionary(x.shape[1], 2 * x.shape[1] if P == 59 else 512, **setting)
@@ -233,7 +231,7 @@ def on_adders(names: tuple[str, ...] = ADDERS, steps: int = 600) -> Iterator[Row
                     found, _ = adder_scores(dictionary.eval(), neurons, keys, held_out)
                     yield row | setting | {"kind": "random", **found}
                     dictionary.train()
-                fit(dictionary, Rows(x[seen], 256), steps=steps, lr=2e-3)
+                fit(dictionary, Rows(x[seen], 256), steps=steps if P < 100 else 400, lr=2e-3)
                 found, made = adder_scores(dictionary, neurons, keys, held_out)
                 found["latent sum"] = latent_sum(dictionary, neurons)
                 if state == "grokked":
