@@ -104,7 +104,7 @@ class OnPlanted(Recipe):
     steps = 1_500
     batch = 256
     lr = 2e-3
-    kinds = ("L1 0.02", "L1 0.1", "TopK 4", "TopK 8", "BatchTopK 4")
+    kinds = ("L1 0.02", "L1 0.1", "TopK 4", "BatchTopK 4")
     # Dictionaries and features must not start from one seed: the random ones would be the truth.
     apart = 1_000
 
@@ -164,10 +164,6 @@ def scored(dictionary: Dictionary, features: Tensor, x: Tensor) -> Row:
 @recipe(
     "adding-dictionaries", "Dictionaries on the neurons of networks that add (chapter 17)",
     store="measures",
-)  # fmt: skip
-@recipe(
-    "adding-dictionaries-113", "The same for the paper's networks, P = 113 (chapter 17)",
-    store="measures", P=113, steps=500, latents=512, kinds=("TopK 8",),
 )  # fmt: skip
 class OnAdders(Recipe):
     """Names are "STATE/KIND/measure"; entry s is the network of seed s. States: "grokked";
