@@ -34,6 +34,7 @@ WINGS = {
     "pages": ["files"],
     "vision": [],
     "othello": ["interventions"],
+    "superposition": ["files", "grokking", "interventions", "model", "train"],
     "exercises": ["nearest"],
     "zoo": [
         "files",
@@ -47,6 +48,7 @@ WINGS = {
         "grokking",
         "othello",
         "pages",
+        "superposition",
         "vision",
     ],
     "__main__": ["zoo", "text", "published"],
@@ -66,6 +68,16 @@ ORDER = {
         "names_task",
     ],
     "grokking": ["modular", "fourier", "progress", "clock", "sweeps"],
+    "superposition": [
+        "toys",
+        "geometry",
+        "phases",
+        "planted",
+        "dictionaries",
+        "scores",
+        "networks",
+        "tables",
+    ],
     "othello": ["games", "scores", "probes", "edits", "growth"],
     "vision": ["strokes", "convnet", "tuning", "synthesis", "matching"],
     "pages": [

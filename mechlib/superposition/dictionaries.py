@@ -149,10 +149,18 @@ def fit(
     def rate(step: int) -> float:
         return min(1.0, (step + 1) / 50, 5 * (steps - step) / steps)
 
-    run = train(
-        dictionary, batch_at, steps=steps, lr=lr, betas=(0.9, 0.999), loss_fn=dictionary_loss,
-        schedule=rate, progress=options.pop("progress", False), **options,
-    )  # fmt: skip
+    with torch.enable_grad():  # notebooks switch it off
+        run = train(
+            dictionary,
+            batch_at,
+            steps=steps,
+            lr=lr,
+            betas=(0.9, 0.999),
+            loss_fn=dictionary_loss,
+            schedule=rate,
+            progress=options.pop("progress", False),
+            **options,
+        )
     dictionary.eval()
     return run
 

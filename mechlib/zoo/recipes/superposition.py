@@ -39,7 +39,7 @@ class Sparsity(Recipe):
     features = 120
     hidden = 12
     levels = 14
-    steps = 4_000
+    steps = 3_000
     batch = 128
     lr = 2e-3
 
