@@ -74,7 +74,7 @@ def train_two_in_one(
     density: Float[Tensor, "point"],
     importance: Float[Tensor, "point"],
     *,
-    starts: int = 10,
+    starts: int = 6,
     steps: int = 1_000,
     lr: float = 1e-2,
     seed: int = 1,
