@@ -68,7 +68,9 @@ def test_the_price_of_l1_is_on_the_sum_of_latents(generator):
     x = torch.randn(11, 5, generator=generator)
     cheap, dear = (Dictionary(5, 7, "l1", k=1, penalty=p) for p in (0.0, 0.5))
     gap = dictionary_loss(dear, x) - dictionary_loss(cheap, x)
-    assert gap.detach().item() == pytest.approx(0.5 * float(dear.latents(x).sum(1).mean().detach()), rel=1e-5)
+    assert gap.detach().item() == pytest.approx(
+        0.5 * float(dear.latents(x).sum(1).mean().detach()), rel=1e-5
+    )
 
 
 def test_dead_latents_get_a_gradient_and_the_living_none_of_it(generator):
