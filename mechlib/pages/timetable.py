@@ -3,7 +3,8 @@
     python -m mechlib.pages.timetable           # write the tables into book/guide/sessions.md
 
 Minutes of a section stand in one place, the metadata of its notebook. book/guide/sessions.toml
-says which sections are taken up in the room; the rest of a chapter is read before.
+says which sections are taken up in the room; the rest of a chapter is read before. It also says
+what is shown live, and what goes wrong and what to answer, each with the section that has it.
 """
 
 import re
@@ -63,10 +64,44 @@ def before(session: dict, known: dict) -> list[tuple[str, int, int]]:
     return found
 
 
+def headings(root: Path) -> dict[str, tuple[str, list[str]]]:
+    """Number of a chapter -> (path of its notebook, every heading of it, whatever its level)."""
+    found = {}
+    for path in all_notebooks(root):
+        if re.match(r"\d\d_", path.name):
+            cells = nbformat.read(path, as_version=4).cells
+            text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+            found[path.name[:2]] = (path.name, re.findall(r"^#{2,4} +(.+?) *$", text, re.M))
+    return found
+
+
+def place(item: dict, known: dict) -> str:
+    """A link to the section that an item names. Raises ValueError if the chapter has none such."""
+    name, there = known[item["chapter"]]
+    if item["section"] not in there:
+        raise ValueError(f"{name} has no heading {item['section']!r}, but {there}")
+    return f"[chapter {int(item['chapter'])}](../../notebooks/{name}), *{item['section']}*"
+
+
+def leading(session: dict, known: dict) -> list[str]:
+    """What to show live, and what goes wrong and what to answer, as lines of Markdown."""
+    parts = []
+    if "show" in session:
+        parts.append("\n**To show live**\n")
+        parts += [f"- {place(item, known)}: {item['what']}." for item in session["show"]]
+    if "wrong" in session:
+        parts.append("\n| What is said | What to answer | Where it is settled |\n|---|---|---|")
+        parts += [
+            f"| {item['said']} | {item['answer']} | {place(item, known)} |"
+            for item in session["wrong"]
+        ]
+    return [*parts, ""] if parts else []
+
+
 def tables(root: Path) -> str:
     """All plans as Markdown."""
     plans = tomllib.loads((root / PLANS).read_text(encoding="utf-8"))
-    known, parts = chapters(root), []
+    known, named, parts = chapters(root), headings(root), []
     for plan in plans["plans"]:
         parts.append(f"## {plan['name']}\n")
         for number, session in enumerate(plan["sessions"], 1):
@@ -83,6 +118,7 @@ def tables(root: Path) -> str:
             parts.append("\n| In the room | Minutes |\n|---|---:|")
             parts += [f"| {what} | {minutes} |" for what, minutes in table]
             parts.append(f"| **together** | **{sum(minutes for _, minutes in table)}** |\n")
+            parts += leading(session, named)
     return "\n".join(parts)
 
 

@@ -1,5 +1,6 @@
 """The guide's minutes are the chapters' own, and they add up."""
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -43,3 +44,45 @@ def test_a_section_that_is_not_there_is_named():
     session = {"title": "T", "room": [{"chapter": "05", "section": "Two"}]}
     with pytest.raises(ValueError, match="has no section 'Two'"):
         timetable.rows(session, KNOWN, 90, [5, 25])
+
+
+def test_every_evening_of_the_long_plans_has_what_to_show_and_what_to_answer():
+    plans = tomllib.loads((ROOT / timetable.PLANS).read_text(encoding="utf-8"))["plans"]
+    long = [plan for plan in plans if plan["name"] in ("Eight weeks", "A ninth evening")]
+    assert len(long) == 2
+    for session in (each for plan in long for each in plan["sessions"]):
+        assert len(session["show"]) >= 2, session["title"]
+        assert len(session["wrong"]) >= 3, session["title"]
+        taken = set(session["chapters"])
+        assert {item["chapter"] for item in session["show"] + session["wrong"]} <= taken
+    at = [chapter for plan in long for each in plan["sessions"] for chapter in each["chapters"]]
+    assert at == sorted(at), "chapters come in their order"
+    assert at == [f"{number:02d}" for number in range(1, 17)]
+
+
+def test_what_to_show_must_stand_in_the_chapter():
+    known = {"05": ("05_x.ipynb", ["One"])}
+    there = {"chapter": "05", "section": "One", "what": "a widget"}
+    lines = timetable.leading({"show": [there]}, known)
+    assert "- [chapter 5](../../notebooks/05_x.ipynb), *One*: a widget." in lines
+    with pytest.raises(ValueError, match="has no heading 'Two'"):
+        timetable.leading({"show": [there | {"section": "Two"}]}, known)
+
+
+POINTER = re.compile(r"\(\.\./\.\./notebooks/(\d\d)_[\w.]+\)(?:: |, )((?:\*[^*]+\*(?: and |, )?)+)")
+
+
+def test_the_sections_that_the_wrap_up_points_to_are_there():
+    named = timetable.headings(ROOT)
+    text = (ROOT / "book" / "guide" / "wrap_up.md").read_text(encoding="utf-8")
+    pointers = [
+        (chapter, section)
+        for chapter, sections in POINTER.findall(text)
+        for section in re.findall(r"\*([^*]+)\*", sections)
+    ]
+    assert len(pointers) >= 9
+    for chapter, section in pointers:
+        assert section in named[chapter][1], (chapter, section)
+    answers = text.split("A model answer")[1:]
+    assert len(answers) == 7
+    assert all("../../notebooks/" in answer for answer in answers)
