@@ -7,7 +7,7 @@ import torch
 
 from mechlib.model import Config, Transformer
 from mechlib.superposition import networks, phases, tables
-from mechlib.superposition.dictionaries import Dictionary
+from mechlib.zoo.recipes.superposition import held_out_pairs, neuron_table, tuning
 
 P = 37
 
@@ -97,30 +97,34 @@ def test_single_token_share():
 
 def test_a_table_comes_back_as_it_was_written(tmp_path, monkeypatch):
     monkeypatch.setattr(tables, "TABLES", tmp_path)
-    tables.write("planted", [{"kind": "topk", "k": 4, "fvu": 0.1234567}, {"kind": "random"}])
-    assert tables.read("planted") == [{"kind": "topk", "k": 4, "fvu": 0.12346}, {"kind": "random"}]
+    tables.write("pentagons", [{"kind": "topk", "k": 4, "fvu": 0.1234567}, {"kind": "random"}])
+    assert tables.read("pentagons") == [
+        {"kind": "topk", "k": 4, "fvu": 0.12346},
+        {"kind": "random"},
+    ]
     with pytest.raises(KeyError, match="there are pentagons"):
         tables.path_of("pentagon")
 
 
 def test_pairs_for_scores_are_not_trained_on():
-    seen, held_out = tables.held_out_pairs(P)
+    seen, held_out = held_out_pairs(P)
     assert sorted([*seen.tolist(), *held_out.tolist()]) == list(range(P * P))
     assert len(held_out) == 410
 
 
-def test_adder_scores_of_a_dictionary_that_is_the_neurons():
+def test_the_scores_of_waves_that_are_keys():
     grid = torch.stack([1 + wave(2, "sum"), 1 + wave(5, "a")], 2)
-    dictionary = Dictionary(2, 2, "l1", k=1).eval()
-    with torch.no_grad():
-        for matrix in (dictionary.encoder, dictionary.decoder):
-            matrix.copy_(torch.eye(2))
-    row, made = tables.adder_scores(dictionary, grid, [2, 5], torch.arange(50))
-    assert row["fvu"] < 1e-9
-    assert row["tuned"] == 1
-    assert row["group"] == 1
-    assert torch.allclose(made, grid, atol=1e-5)
-    assert tables.latent_sum(dictionary, grid) == pytest.approx(1.0)
+    found = tuning(grid, [2, 5])
+    assert found["tuned"] == found["tuned with harmonics"] == 1
+    assert found["share"] == pytest.approx(1.0)
+    assert tuning(grid, [2])["tuned"] == 0.5
+
+
+def test_neurons_are_scaled_to_a_variance_of_one():
+    grid = torch.stack([1 + 3 * wave(2, "sum"), 1 + wave(5, "a")], 2)
+    rows, scale = neuron_table(grid)
+    assert float(rows.var(0).sum()) == pytest.approx(1.0)
+    assert torch.allclose((rows * scale).double().view_as(grid), grid, atol=1e-5)
 
 
 def test_stored_rows_can_be_made_again():
