@@ -35,7 +35,7 @@ WINGS = {
     "vision": [],
     "othello": ["interventions"],
     "superposition": ["files", "grokking", "interventions", "model", "train"],
-    "exercises": ["nearest"],
+    "exercises": ["nearest", "othello"],
     "zoo": [
         "files",
         "nearest",
