@@ -430,3 +430,21 @@ def test_no_two_texts_of_a_figure_overlap(browser, tmp_path):
         overlaps[figure.name] = page.evaluate(OVERLAPS)
     page.close()
     assert {name: pairs for name, pairs in overlaps.items() if pairs} == {}
+
+
+@pytest.mark.browser
+def test_a_self_test_works_without_scripts_and_by_keyboard(browser, address):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{address}/notebooks/04_residual_stream.html")
+    box = page.locator(".admonition.check-yourself").first
+    choices = box.locator("details")
+    assert choices.count() >= 3
+    for choice in choices.all():
+        reason = choice.locator("p").first
+        assert not reason.is_visible()  # nothing is given away
+        choice.locator("summary").focus()
+        page.keyboard.press("Enter")
+        reason.wait_for(state="visible")
+        assert reason.inner_text().startswith(("Yes. ", "No. "))
+    context.close()
