@@ -328,7 +328,7 @@ def _written(block) -> dict[str, Tensor]:
 def random_tensors(settings: Mapping[str, object], seed: int = 0) -> dict[str, Tensor]:
     """Random weights in the hub's format, gains and biases included: a checkpoint to test with.
 
-    Matrices have entries of standard deviation 1/sqrt(d_in), positions and embeddings 0.5, gains
+    Matrices have entries of standard deviation 1/sqrt(d_in), positions and embeddings 0.15, gains
     lie about 1 and biases about 0 with standard deviation 0.3.
     """
     generator = torch.Generator().manual_seed(seed)
@@ -340,7 +340,7 @@ def random_tensors(settings: Mapping[str, object], seed: int = 0) -> dict[str, T
         elif len(shape) == 1:
             found[name] = 0.3 * drawn
         else:
-            found[name] = drawn * (0.5 if name.startswith(("wte", "wpe")) else shape[0] ** -0.5)
+            found[name] = drawn * (0.15 if name.startswith(("wte", "wpe")) else shape[0] ** -0.5)
     return found
 
 

@@ -77,7 +77,7 @@ def test_our_model_computes_what_the_file_says(settings, tmp_path):
     tokens = tokens_for(settings)
     model = gpt2.load(tmp_path)
     expected = plain_forward(settings, tensors, tokens)
-    assert expected.std() > 1
+    assert expected.std() > 0.5
     torch.testing.assert_close(model(tokens), expected, atol=1e-5, rtol=1e-5)
     assert model.config.d_head == settings["n_embd"] // settings["n_head"]
     shorter = tokens[:, :7]
