@@ -330,7 +330,7 @@ def test_every_stored_model_loads_and_its_claims_were_met(name):
 
 def test_the_weights_leave_room():
     """A clone stays small: everything beside the code of the zoo, in bytes."""
-    assert sum(path.stat().st_size for path in zoo.WEIGHTS.iterdir()) < 48_000_000
+    assert sum(path.stat().st_size for path in zoo.WEIGHTS.iterdir()) < 54_000_000
 
 
 def budgets() -> dict[tuple[str, ...], float]:
