@@ -63,6 +63,18 @@ def p_value(effect: float, null: list[float]) -> float:
 
 
 @torch.no_grad()
+def effects(
+    model: Transformer,
+    tokens: Int[Tensor, "batch pos"],
+    at: str,
+    directions: Float[Tensor, "draw d_model"],
+    metric: Callable[[Float[Tensor, "batch pos d_vocab"]], float],
+) -> list[float]:
+    """How far each direction, added to `at` at every position, moves a metric of the logits."""
+    plain = float(metric(model(tokens)))
+    return [float(metric(model(tokens, [Steer(at, one)]))) - plain for one in directions]
+
+
 def steered(
     model: Transformer,
     tokens: Int[Tensor, "batch pos"],
@@ -74,11 +86,6 @@ def steered(
 ) -> Steered:
     """How far a direction, added to `at` at every position, moves a metric of the logits, beside
     `draws` random directions of the same norm."""
-    plain = float(metric(model(tokens)))
-
-    def moved(one: Tensor) -> float:
-        return float(metric(model(tokens, [Steer(at, one)]))) - plain
-
-    effect = moved(direction)
-    null = [moved(one) for one in random_directions(direction, draws, seed)]
+    both = torch.cat([direction[None], random_directions(direction, draws, seed)])
+    effect, *null = effects(model, tokens, at, both, metric)
     return Steered(effect, null, p_value(effect, null))
