@@ -36,9 +36,7 @@ def planted(features: int = 256, width: int = 64, seed: int = 0, active: float =
     """Features in random directions. ValueError when more are active than there are."""
     if not 0 < active <= features:
         raise ValueError(f"active: between 0 and {features} features, got {active}")
-    generator = torch.Generator().manual_seed(seed)
-    directions = torch.randn(features, width, generator=generator)
-    return Planted(directions / directions.norm(dim=1, keepdim=True), active)
+    return Planted(random_directions(features, width, seed), active)
 
 
 @dataclass(frozen=True, eq=False)
