@@ -1,15 +1,12 @@
 """The reference pages: each module stands on one, its docstring laid out as it was meant."""
 
-import importlib.util
 import re
 from pathlib import Path
 
+import docstrings
 import pytest
 
 ROOT = Path(__file__).parent.parent
-spec = importlib.util.spec_from_file_location("docstrings", ROOT / "book/_ext/docstrings.py")
-docstrings = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(docstrings)
 
 
 def test_every_module_stands_on_one_page():

@@ -1,14 +1,9 @@
 """The last hand on built pages: what it takes out, what it puts in."""
 
-import importlib.util
 from pathlib import Path
 
+import finish
 import pydata_sphinx_theme
-
-ROOT = Path(__file__).parent.parent
-spec = importlib.util.spec_from_file_location("finish", ROOT / "book" / "_ext" / "finish.py")
-finish = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(finish)
 
 ICONS = next(
     Path(pydata_sphinx_theme.__file__).parent.rglob("fontawesome/*/js/all.min.js")

@@ -1,16 +1,9 @@
 """The first use of a term in a chapter links to the glossary, in prose and nowhere else."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
+import terms
 from docutils import nodes
 from docutils.utils import new_document
-
-ROOT = Path(__file__).parent.parent
-spec = importlib.util.spec_from_file_location("terms", ROOT / "book/_ext/terms.py")
-terms = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(terms)
 
 TARGETS = {
     "residual stream": ("glossary.html#term-residual-stream", "What layers add to."),

@@ -1,11 +1,11 @@
 """The map on the landing page says what the chapters say of themselves."""
 
 import base64
-import importlib.util
 import json
 import re
 from pathlib import Path
 
+import landing
 import nbformat
 import pytest
 
@@ -34,10 +34,6 @@ def test_title_and_minutes_are_the_chapter_s_own(row):
 
 
 # ---- the live model ----
-
-spec = importlib.util.spec_from_file_location("landing", ROOT / "book" / "_ext" / "landing.py")
-landing = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(landing)
 
 
 def test_the_live_model_is_there_before_anything_runs():
