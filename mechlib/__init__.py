@@ -8,6 +8,8 @@ A hall with wings. In the hall stands the transformer:
     constructed     weights set by hand: bigram model, induction transformer, rotation adder
     files           write a file so that it is there whole or not at all, and sealed
     interop         to and from the names of TransformerLens
+    gpt2            GPT-2's files, read into the same transformer
+    muon            an optimizer for the matrices inside blocks
 
 and from it open
 
@@ -15,6 +17,8 @@ and from it open
     reading/        weights and patterns to facts: circuits, scores, attribution, patching
     grokking/       addition modulo a prime
     vision/         a small network that sees shapes, and what its units answer to
+    superposition/  more features than dimensions, and dictionaries that look for them
+    othello/        a board that a network was never shown
     pages/          what the reader sees: claims, figures, widgets, the scoreboard
     exercises/      check(name, function): tells a reader what is wrong with an answer
     zoo/            load(name), train(name): recipes and the small weights they give
