@@ -1,7 +1,10 @@
 // How search orders what it finds: the chapter first, then pages about it, then the library.
 var Scorer = {
-  score: ([page, , , , score]) =>
-    score + (page.startsWith("notebooks/") ? 20 : page.startsWith("book/reference/") ? -20 : page === "book/scoreboard" ? -15 : 0),
+  score: ([page, , , , score]) => {
+    if (page.startsWith("notebooks/")) return score + 20;
+    if (page.startsWith("book/reference/")) return score - 20;
+    return ["book/scoreboard", "book/glossary"].includes(page) ? score - 15 : score;
+  },
   objNameMatch: 11,
   objPartialMatch: 6,
   objPrio: { 0: 15, 1: 5, 2: -5 },
