@@ -3,7 +3,8 @@ var Scorer = {
   score: ([page, , , , score]) => {
     if (page.startsWith("notebooks/")) return score + 20;
     if (page.startsWith("book/reference/")) return score - 20;
-    return ["book/scoreboard", "book/glossary"].includes(page) ? score - 15 : score;
+    if (page === "book/scoreboard") return score - 15;
+    return page === "book/glossary" ? Math.min(score, 15) : score; // a defined term counts 100
   },
   objNameMatch: 11,
   objPartialMatch: 6,
