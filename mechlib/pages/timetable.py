@@ -17,6 +17,7 @@ from mechlib.pages.notebooks import all_notebooks, write
 
 PLANS = Path("book") / "guide" / "sessions.toml"
 PAGE = Path("book") / "guide" / "sessions.md"
+DECKS = Path("slides")
 BEGIN, END = "<!-- timetables: written by mechlib.pages.timetable -->", "<!-- end -->"
 
 
@@ -98,6 +99,18 @@ def leading(session: dict, known: dict) -> list[str]:
     return [*parts, ""] if parts else []
 
 
+def slides(session: dict, root: Path) -> str:
+    """Links to the decks that a session names. Raises ValueError for one that is not there."""
+    links = []
+    for deck in session["slides"]:
+        if not (root / DECKS / f"{deck}.md").exists():
+            there = sorted(path.stem for path in (root / DECKS).glob("*.md"))
+            raise ValueError(f"{session['title']!r}: there are no slides {deck!r}, but {there}")
+        # plain HTML: the decks are not pages of the book, and its builder would look for them
+        links.append(f'<a href="../../slides/{deck}.html">{deck.replace("-", " ")}</a>')
+    return f"Slides: {', '.join(links)}."
+
+
 def tables(root: Path) -> str:
     """All plans as Markdown."""
     plans = tomllib.loads((root / PLANS).read_text(encoding="utf-8"))
@@ -106,9 +119,7 @@ def tables(root: Path) -> str:
         parts.append(f"## {plan['name']}\n")
         for number, session in enumerate(plan["sessions"], 1):
             parts.append(f"### {plan['name']}, session {number}: {session['title']}\n")
-            if plan["name"] == "Eight weeks":
-                address = f"../../slides/session-{number}.html"
-                parts.append(f'<a href="{address}">The slides of this session</a>.\n')
+            parts.append(f"{slides(session, root)}\n")
             for chapter, home, room in before(session, known):
                 parts.append(
                     f"- Chapter {int(chapter)} takes {home + room} minutes with all its exercises: "

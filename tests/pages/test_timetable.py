@@ -17,7 +17,7 @@ def test_the_page_says_what_the_chapters_say():
     assert stored == timetable.page(ROOT), "run python -m mechlib.pages.timetable"
 
 
-def test_every_session_adds_up_and_every_week_has_slides():
+def test_every_session_adds_up():
     plans = tomllib.loads((ROOT / timetable.PLANS).read_text(encoding="utf-8"))
     known = timetable.chapters(ROOT)
     for plan in plans["plans"]:
@@ -26,8 +26,24 @@ def test_every_session_adds_up_and_every_week_has_slides():
             assert sum(minutes for _, minutes in table) == 90
             for chapter, home, room in timetable.before(session, known):
                 assert home + room == sum(known[chapter][1].values())
-    weeks = len(plans["plans"][0]["sessions"])
-    assert len(list((ROOT / "slides").glob("session-*.md"))) == weeks
+
+
+def test_every_session_has_slides_and_every_deck_a_session():
+    plans = tomllib.loads((ROOT / timetable.PLANS).read_text(encoding="utf-8"))["plans"]
+    named = [deck for plan in plans for each in plan["sessions"] for deck in each["slides"]]
+    there = {path.stem for path in (ROOT / timetable.DECKS).glob("*.md")}
+    assert set(named) == there
+    long = [each["slides"] for plan in plans[:2] for each in plan["sessions"]]
+    assert long == [[f"session-{number}"] for number in range(1, len(there) + 1)]
+
+
+def test_slides_that_are_not_there_are_named(tmp_path):
+    (tmp_path / "slides").mkdir()
+    (tmp_path / "slides" / "one.md").write_text("---\n", encoding="utf-8")
+    found = timetable.slides({"title": "T", "slides": ["one"]}, tmp_path)
+    assert found == 'Slides: <a href="../../slides/one.html">one</a>.'
+    with pytest.raises(ValueError, match=r"no slides 'two', but \['one'\]"):
+        timetable.slides({"title": "T", "slides": ["two"]}, tmp_path)
 
 
 def test_a_session_that_cannot_add_up_is_refused():
@@ -46,18 +62,25 @@ def test_a_section_that_is_not_there_is_named():
         timetable.rows(session, KNOWN, 90, [5, 25])
 
 
-def test_every_evening_of_the_long_plans_has_what_to_show_and_what_to_answer():
+def test_every_session_has_what_to_show_and_what_to_answer():
     plans = tomllib.loads((ROOT / timetable.PLANS).read_text(encoding="utf-8"))["plans"]
-    long = [plan for plan in plans if plan["name"] in ("Eight weeks", "A ninth evening")]
-    assert len(long) == 2
-    for session in (each for plan in long for each in plan["sessions"]):
+    for session in (each for plan in plans for each in plan["sessions"]):
         assert len(session["show"]) >= 2, session["title"]
         assert len(session["wrong"]) >= 3, session["title"]
         taken = set(session["chapters"])
         assert {item["chapter"] for item in session["show"] + session["wrong"]} <= taken
-    at = [chapter for plan in long for each in plan["sessions"] for chapter in each["chapters"]]
-    assert at == sorted(at), "chapters come in their order"
-    assert at == [f"{number:02d}" for number in range(1, 17)]
+
+
+def test_the_long_plans_take_up_every_chapter_in_order():
+    plans = tomllib.loads((ROOT / timetable.PLANS).read_text(encoding="utf-8"))["plans"]
+    evenings = [each for plan in plans[:2] for each in plan["sessions"]]
+    taken = [chapter for each in evenings for chapter in each["chapters"]]
+    assert taken == sorted(timetable.chapters(ROOT))
+
+
+def test_every_chapter_says_how_long_all_of_it_takes():
+    for name, minutes in timetable.chapters(ROOT).values():
+        assert {"Discussion questions", "Exercises"} <= set(minutes), name
 
 
 def test_what_to_show_must_stand_in_the_chapter():
