@@ -87,6 +87,7 @@ ORDER = {
         "widgets",
         "notebooks",
         "scoreboard",
+        "references",
         "timetable",
         "slides",
         "offline",
