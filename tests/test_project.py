@@ -83,6 +83,7 @@ ORDER = {
     "pages": [
         "numbers",
         "claims",
+        "margins",
         "figures",
         "widgets",
         "notebooks",

@@ -1,6 +1,7 @@
 """What the reader sees, and how it is kept true.
 
 claims        claim(...): a sentence about a model, followed by its check
+margins       how far each claim is from failing; its control put through its check
 figures       arrays to figures: one palette, one style
 widgets       arrays to figures that move, in the page and in Jupyter
 notebooks     execute notebooks so that they come out the same each time

@@ -145,7 +145,8 @@ def claim(
         bound: the number that every value must reach; for "between" a pair (low, high).
         of: what `value` is a part of, printed "7 of 8".
         control: (name, number or list of numbers): the same quantity for the nearest rival.
-            It must fail the bound.
+            It must fail the bound. Where nothing nearer than the bound itself, the value's
+            negation or a constant can serve, say why in a third entry: (name, number, reason).
         paper: what a paper reports; its verdict is given by `verdict`, never checked.
         unit: "nats", "steps", "tokens", "%", ...
         digits: significant digits shown.
@@ -158,7 +159,7 @@ def claim(
     if op not in OPERATORS:
         raise ValueError(f"op: got {op!r}, accepted are {', '.join(OPERATORS)}")
     values, of = _plain_list(value, "value"), _plain(of, "of")
-    name, controls = _named(control)
+    name, controls, reason = _named(control)
     bound = _checked_bound(op, bound)
     if paper is not None and not isinstance(paper, Paper):
         raise TypeError(f"paper: a Paper(source, value, ...) is wanted, got {paper!r}")
@@ -184,9 +185,7 @@ def claim(
         "of": _json(of),
         "unit": unit,
         "digits": digits,
-        "control": None
-        if controls is None
-        else {"name": name, "value": _json(_middle(controls)), "values": [*map(_json, controls)]},
+        "control": None if controls is None else _control_record(name, controls, reason),
         "paper": None
         if paper is None
         else {
@@ -248,7 +247,7 @@ def needed(record: dict) -> str:
 def notes(record: dict) -> list[tuple[str, str]]:
     """What stands beside the statement: (kind, text) with kind needed, control or paper."""
     found = []
-    if not _speaks_of_rounding(record) and record["op"] != "==":
+    if not rounding(record) and record["op"] != "==":
         found.append(("needed", f"needed {needed(record)}"))
     control, paper = record["control"], record["paper"]
     if control is not None:
@@ -267,7 +266,7 @@ def line(record: dict) -> str:
 
 def _measured(record: dict) -> str:
     digits, values = record.get("digits", 3), record["values"] or [record["value"]]
-    if _speaks_of_rounding(record) and record["holds"]:
+    if rounding(record) and record["holds"]:
         return f"under {_small(record['bound'])}" + _unit(record)
     bounds = record["bound"] if record["op"] == "between" else [record["bound"]]
     # the number nearest to its bound must not read like the bound: "1 (needed more than 1)"
@@ -311,7 +310,8 @@ def _digits_apart(value: Any, bound: Any, digits: int) -> int:
     return digits
 
 
-def _speaks_of_rounding(record: dict) -> bool:
+def rounding(record: dict) -> bool:
+    """Whether the claim says that something is zero, up to rounding error."""
     bound = record["bound"]
     if record["op"] not in ("<", "<=") or not isinstance(bound, float):
         return False
@@ -414,12 +414,21 @@ def _plain_list(x: Any, name: str) -> list:
     return [_plain(each, name) for each in x]
 
 
-def _named(control: Any) -> tuple[str | None, list | None]:
+def _named(control: Any) -> tuple[str | None, list | None, str | None]:
     if control is None:
-        return None, None
-    if not (isinstance(control, tuple) and len(control) == 2 and isinstance(control[0], str)):
-        raise TypeError(f"control: a pair (name, number) is wanted, got {control!r}")
-    return control[0], _plain_list(control[1], "control")
+        return None, None, None
+    name, *rest = control if isinstance(control, tuple) and len(control) in (2, 3) else (None,)
+    reason = rest[1] if len(rest) == 2 else None
+    if not isinstance(name, str) or not isinstance(reason, str | None):
+        raise TypeError(
+            f"control: a pair (name, number), or (name, number, reason), is wanted, got {control!r}"
+        )
+    return name, _plain_list(rest[0], "control"), reason
+
+
+def _control_record(name: str, controls: list, reason: str | None) -> dict:
+    kept = {"name": name, "value": _json(_middle(controls)), "values": [*map(_json, controls)]}
+    return kept if reason is None else kept | {"reason": reason}
 
 
 def _checked_bound(op: str, bound: Any) -> Any:

@@ -1,11 +1,12 @@
 """The replication scoreboard: every claim of the course, read out of the stored notebooks.
 
-    python -m mechlib.pages.scoreboard            # write book/scoreboard.md
-    python -m mechlib.pages.scoreboard --check    # exit 1 when it is not what they say
+    python -m mechlib.pages.scoreboard            # write book/scoreboard.md and book/margins.md
+    python -m mechlib.pages.scoreboard --check    # exit 1 when they are not what the notebooks say
 
 `claim(...)` leaves its record in the metadata of the output that shows it, under "mechlib_claim".
-This module collects the records and writes one page: totals, then the claims that stand beside a
-paper's number, those that did not replicate first, then all of them, folded by chapter.
+This module collects the records and writes two pages. The scoreboard has totals, then the claims
+that stand beside a paper's number, those that did not replicate first, then all of them, folded by
+chapter. The other has the margins (`mechlib.pages.margins`).
 """
 
 import argparse
@@ -15,10 +16,12 @@ from pathlib import Path
 
 import nbformat
 
+from mechlib.pages import margins
 from mechlib.pages.claims import line, notes, statement
 from mechlib.pages.notebooks import all_notebooks, write
 
 PAGE = Path("book") / "scoreboard.md"
+MARGINS = Path("book") / "margins.md"
 RECORD = "mechlib_claim"
 
 HEAD = """\
@@ -103,6 +106,18 @@ def page(found: list[Chapter]) -> str:
     return "\n".join(parts)
 
 
+def margins_page(found: list[Chapter]) -> str:
+    """The whole text of book/margins.md."""
+    numbered = re.compile(r"\d+")
+    entries = []
+    for chapter in found:
+        number = numbered.match(chapter.title)
+        name = number[0] if number else chapter.title
+        link = _link(chapter).replace(f"[{_text(chapter.title)}]", f"[{_text(name)}]")
+        entries += [(link, record) for record in chapter.records]
+    return margins.page(entries, _text)
+
+
 def _count(beside: list[tuple[Chapter, dict]], verdict: str) -> int:
     return sum(record["paper"]["verdict"] == verdict for _, record in beside)
 
@@ -162,13 +177,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; fail when out of date")
     options = parser.parse_args(arguments)
     root = Path.cwd()
-    text = page(chapters(root))
-    if options.check:
-        current = (root / PAGE).is_file() and (root / PAGE).read_text(encoding="utf-8") == text
-        print(f"{PAGE.as_posix()}: {'current' if current else 'out of date, run make scoreboard'}")
-        return 0 if current else 1
-    print(f"{PAGE.as_posix()}: {'written' if write(root / PAGE, text) else 'unchanged'}")
-    return 0
+    found, status = chapters(root), 0
+    for path, text in ((PAGE, page(found)), (MARGINS, margins_page(found))):
+        if not options.check:
+            print(f"{path.as_posix()}: {'written' if write(root / path, text) else 'unchanged'}")
+            continue
+        current = (root / path).is_file() and (root / path).read_text(encoding="utf-8") == text
+        print(f"{path.as_posix()}: {'current' if current else 'out of date, run make scoreboard'}")
+        status = status if current else 1
+    return status
 
 
 if __name__ == "__main__":

@@ -41,9 +41,13 @@ def course(tmp_path: Path, *records: dict) -> Path:
     return tmp_path
 
 
-def test_the_stored_page_is_current():
-    text = scoreboard.page(scoreboard.chapters(ROOT))
-    assert (ROOT / scoreboard.PAGE).read_text(encoding="utf-8") == text
+def test_the_stored_pages_are_current():
+    found = scoreboard.chapters(ROOT)
+    for path, text in (
+        (scoreboard.PAGE, scoreboard.page(found)),
+        (scoreboard.MARGINS, scoreboard.margins_page(found)),
+    ):
+        assert (ROOT / path).read_text(encoding="utf-8") == text
 
 
 def test_an_entry_holds_ours_the_papers_number_the_bound_and_the_control(tmp_path):
@@ -109,7 +113,9 @@ def test_check_fails_when_the_page_is_out_of_date(tmp_path, monkeypatch, capsys)
     assert scoreboard.main(["--check"]) == 1
     assert scoreboard.main([]) == 0
     assert scoreboard.main(["--check"]) == 0
-    page = tmp_path / scoreboard.PAGE
-    page.write_text(page.read_text(encoding="utf-8") + "more\n", encoding="utf-8")
-    assert scoreboard.main(["--check"]) == 1
+    for path in (scoreboard.PAGE, scoreboard.MARGINS):
+        assert scoreboard.main([]) == 0
+        page = tmp_path / path
+        page.write_text(page.read_text(encoding="utf-8") + "more\n", encoding="utf-8")
+        assert scoreboard.main(["--check"]) == 1
     assert "out of date" in capsys.readouterr().out

@@ -1,0 +1,172 @@
+"""Every claim's check is put to the test: the control's numbers go through it, and it fails."""
+
+import ast
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from mechlib.pages import margins, scoreboard
+from mechlib.pages.claims import claim, collect
+from mechlib.pages.notebooks import all_notebooks
+
+ROOT = Path(__file__).parents[2]
+CHAPTERS = scoreboard.chapters(ROOT)
+
+
+def record(value=7, op=">=", bound=4, **more) -> dict:
+    with collect(keep_going=True, quiet=True) as records:
+        claim("{} heads copy", value, op, bound, **more)
+    return records[0]
+
+
+# ---- over all stored claims ----
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: Path(chapter.path).stem)
+def test_every_check_fails_on_every_number_of_its_control(chapter):
+    for each in chapter.records:
+        for value in each["control"]["values"] if each["control"] else []:
+            assert not margins.checked(each, value), f"{each['sentence']}: {value} passes"
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: Path(chapter.path).stem)
+def test_every_check_passes_on_every_measured_value(chapter):
+    for each in chapter.records:
+        for value in each["values"] or [each["value"]]:
+            assert margins.checked(each, value), f"{each['sentence']}: {value} fails"
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: Path(chapter.path).stem)
+def test_no_control_is_the_bound_or_the_value_itself_without_a_reason(chapter):
+    weak = {r["sentence"]: margins.weak_control(r) for r in chapter.records}
+    assert not {sentence: why for sentence, why in weak.items() if why}
+
+
+@pytest.mark.parametrize("path", all_notebooks(ROOT), ids=lambda path: path.stem)
+def test_no_control_is_a_constant_without_a_reason(path):
+    assert not constant_controls(nbformat.read(path, as_version=4))
+
+
+def constant_controls(nb: nbformat.NotebookNode) -> list[str]:
+    """Controls of two entries whose number is written down and not measured.
+
+    A name counts as written down when every assignment to it in the notebook is a constant.
+    """
+    trees = [ast.parse(cell.source) for cell in nb.cells if cell.cell_type == "code"]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    given: dict[str, list[ast.expr]] = {}
+    for node in nodes:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            given.setdefault(node.targets[0].id, []).append(node.value)
+
+    def constant(expression: ast.expr, depth: int = 3) -> bool:
+        filled_later = isinstance(expression, ast.List) and not expression.elts
+        measured = (isinstance(part, ast.Call | ast.Attribute) for part in ast.walk(expression))
+        if filled_later or any(measured):
+            return False
+        names = {part.id for part in ast.walk(expression) if isinstance(part, ast.Name)}
+        return depth > 0 and all(
+            name in given and all(constant(value, depth - 1) for value in given[name])
+            for name in names
+        )
+
+    found = []
+    for node in nodes:
+        if not (isinstance(node, ast.Call) and getattr(node.func, "id", "") == "claim"):
+            continue
+        for keyword in node.keywords:
+            pair = keyword.value
+            if keyword.arg == "control" and isinstance(pair, ast.Tuple) and len(pair.elts) == 2:
+                if constant(pair.elts[1]):
+                    found.append(ast.unparse(pair))
+    return found
+
+
+# ---- the tests above can fail ----
+
+
+@pytest.mark.parametrize(
+    ("changes", "passes"),
+    [
+        ({"control": ("untrained", 5)}, [5]),  # the control passes: it was recorded, not raised
+        ({"control": ("untrained", [0, 4, 3])}, [4]),
+        ({"control": ("untrained", [0, 1])}, []),
+        ({"value": 0.5, "op": "between", "bound": (0, 1), "control": ("x", [-1, 0.3, 2])}, [0.3]),
+        ({"value": 1e-15, "op": "<", "bound": 1e-12, "control": ("x", [0.1, 1e-13])}, [1e-13]),
+        ({"value": "yes", "op": "==", "bound": "yes", "control": ("x", ["no", "yes"])}, ["yes"]),
+        ({"control": ("x", [float("inf"), float("-inf")])}, []),
+    ],
+)
+def test_a_control_that_passes_is_found(changes, passes):
+    one = record(**changes)
+    assert [v for v in one["control"]["values"] if margins.checked(one, v)] == passes
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"op": ">", "control": ("the bound", 4)}, "the bound"),
+        ({"op": ">", "control": ("the bound", 4, "nothing else is meant")}, None),
+        ({"value": [3, 2], "bound": 1, "control": ("turned round", [-3, -2])}, "negation"),
+        ({"value": [3, 2], "bound": 1, "control": ("another", [-2, -3])}, None),
+        ({"value": 7, "of": 8, "control": ("the others", 1)}, "of the whole"),
+        ({"value": 0.75, "bound": 0.5, "control": ("the rest", 0.25)}, "of the whole"),
+        ({"value": 1.0, "bound": 0.5, "control": ("nothing", 0.0)}, None),
+        ({"control": ("untrained", 2)}, None),
+        ({"control": None}, None),
+        ({"value": True, "op": "==", "bound": True, "control": ("x", False)}, None),
+    ],
+)
+def test_a_control_that_controls_nothing_is_found(changes, why):
+    found = margins.weak_control(record(**changes))
+    assert found is None if why is None else why in found
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("claim('x', 1, '>', 0, control=('chance', 0.5))", True),
+        ("claim('x', 1, '>', 0, control=('chance', 0.5, 'a coin cannot be measured'))", False),
+        ("half = 1 / 2\nclaim('x', 1, '>', 0, control=('chance', -half))", True),
+        ("half = f()\nclaim('x', 1, '>', 0, control=('measured', half))", False),
+        ("half = 1 / 2\nhalf = f()\nclaim('x', 1, '>', 0, control=('measured', half))", False),
+        ("half = []\nclaim('x', 1, '>', 0, control=('filled later', half[0]))", False),
+        ("claim('x', 1, '>', 0, control=('measured', a.min()))", False),
+        ("claim('x', 1, '>', 0, control=('unknown', a))", False),
+    ],
+)
+def test_a_constant_control_is_found(source, found):
+    nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
+    assert bool(constant_controls(nb)) == found
+
+
+# ---- the margins ----
+
+
+@pytest.mark.parametrize(
+    ("changes", "wanted"),
+    [
+        ({"control": ("untrained", 2)}, (3, 3 / 7, 5, 5 / 7)),
+        ({"value": [7, 5], "control": ("untrained", [0, 3])}, (1, 1 / 5, 2, 2 / 5)),
+        ({"value": 0.5, "op": "between", "bound": (0, 0.8)}, (0.3, 0.3 / 0.8, None, None)),
+        ({"op": "==", "bound": 7, "control": ("other", 3)}, (None, None, 4, 4 / 7)),
+        ({"value": 1e-15, "op": "<", "bound": 1e-12, "control": ("x", 2)}, (None, None, 2, 1)),
+        ({"value": -3, "op": "<", "bound": 0, "control": ("x", 3)}, (3, 1, 6, 2)),
+        ({"value": True, "op": "==", "bound": True, "control": ("x", False)}, (None,) * 4),
+    ],
+)
+def test_margins_are_those_of_the_nearest_value(changes, wanted):
+    found = margins.margins(record(**changes))
+    got = found.to_bound, found.bound_share, found.to_control, found.control_share
+    assert got == pytest.approx(wanted)
+
+
+def test_the_page_has_the_nearest_to_failing_first_and_the_reasons_last():
+    far = record(control=("untrained", 0))
+    near = record(value=5, bound=4.9, control=("a rival", 4, "there is none nearer"))
+    text = margins.page([("[1](x)", far), ("[2](y)", near)], str)
+    assert text.index("| [2](y) |") < text.index("| [1](x) |") < text.index("none nearer")
+    assert "2 claims, 2 with a control. 2 numbers of controls" in text
+    assert "2 failed them" in text
+    assert "| … heads copy | [1](x) | 7 | at least 4 | untrained: 0 | 3 (43%) | 7 (100%) |" in text
