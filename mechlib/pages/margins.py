@@ -49,7 +49,7 @@ class Margins:
     @property
     def least(self) -> float:
         """The smaller share; infinite where there is none. The page is sorted by it."""
-        return min((s for s in (self.bound_share, self.control_share) if s is not None), default=9)
+        return min((s for s in (self.bound_share, self.control_share) if s is not None), default=math.inf)
 
 
 def checked(record: dict, value: object) -> bool:
@@ -154,7 +154,7 @@ def _row(link: str, record: dict, text: Callable[[object], str]) -> str:
 def _distance(distance: float | None, share: float | None) -> str:
     if distance is None or not math.isfinite(distance):
         return ""
-    return f"{shown(float(distance))} ({share:.0%})"
+    return f"{shown(distance)} ({share:.0%})"
 
 
 def _range(values: list, digits: int) -> str:
@@ -173,7 +173,7 @@ def _nearest(values: list, others: list) -> tuple[float, float]:
     pairs = [(abs(value - other), value, other) for value in values for other in others]
     distance, value, other = min(pairs)
     size = max(abs(value), abs(other))
-    return distance, distance / size if 0 < size < math.inf else 1.0
+    return float(distance), distance / size if 0 < size < math.inf else 1.0
 
 
 def _number(x: object) -> object:

@@ -61,9 +61,9 @@ def constant_controls(nb: nbformat.NotebookNode) -> list[str]:
             given.setdefault(node.targets[0].id, []).append(node.value)
 
     def constant(expression: ast.expr, depth: int = 3) -> bool:
-        filled_later = isinstance(expression, ast.List) and not expression.elts
-        measured = (isinstance(part, ast.Call | ast.Attribute) for part in ast.walk(expression))
-        if filled_later or any(measured):
+        computed = ast.Call | ast.Attribute | ast.Dict | ast.ListComp
+        empty = isinstance(expression, ast.List) and not expression.elts  # filled later
+        if empty or any(isinstance(part, computed) for part in ast.walk(expression)):
             return False
         names = {part.id for part in ast.walk(expression) if isinstance(part, ast.Name)}
         return depth > 0 and all(
