@@ -14,6 +14,8 @@ from typing import Any
 
 import platformdirs
 
+TABLES = Path(__file__).parent / "zoo" / "tables"  # what took longer to measure than a page waits
+
 # ------------------------------------------------------------------------------ whole or not at all
 
 

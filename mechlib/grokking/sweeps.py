@@ -36,7 +36,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from mechlib.files import write_in_place
+from mechlib.files import TABLES, write_in_place
 from mechlib.grokking import clock, fourier, modular, progress
 from mechlib.model import Transformer
 from mechlib.muon import orthogonalised
@@ -505,8 +505,6 @@ def _read(text: str, kind: Any) -> Any:
 
 
 # --- the sweeps of chapter 15 ------------------------------------------------------------------
-
-TABLES = Path(__file__).parents[1] / "zoo" / "tables"
 
 
 # A learning rate three times the paper's: the same course of events in a third of the steps.

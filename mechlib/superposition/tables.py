@@ -14,10 +14,9 @@ from typing import Any
 
 import torch
 
-from mechlib.files import write_in_place
+from mechlib.files import TABLES, write_in_place
 from mechlib.superposition import phases, toys
 
-TABLES = Path(__file__).parents[1] / "zoo" / "tables"
 Row = dict[str, Any]
 
 # ---- toy models ----

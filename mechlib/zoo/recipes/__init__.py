@@ -23,12 +23,13 @@ Further seeds are models of their own: here "bigrams-large", "bigrams-large-s1" 
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
+from mechlib.pages.claims import claim
 from mechlib.train import History, Run
 
 
@@ -72,6 +73,11 @@ class Recipe:
                 if not key.startswith("_") and isinstance(value, (int, float, str, tuple, list)):
                     plain[key] = list(value) if isinstance(value, tuple) else value
         return {k: v for k, v in sorted(plain.items()) if k not in ("name", "summary", "seed")}
+
+
+def loss_fell(sentence: str, losses: Sequence[float], *, below: float) -> None:
+    """Claim that a loss, in nats, ended below a bound at which it did not start."""
+    claim(sentence, losses[-1], "<", below, control=("at the start", losses[0]), unit="nats")
 
 
 _REGISTRY: dict[str, Recipe] = {}

@@ -46,7 +46,7 @@ from mechlib.pages.claims import claim
 from mechlib.reading.heads import induction_score, previous_token_score, repeat_score
 from mechlib.text.tokens import Batches, code_tokens
 from mechlib.train import History, Run, train, warm_up_and_fall
-from mechlib.zoo.recipes import Recipe, recipe
+from mechlib.zoo.recipes import Recipe, loss_fell, recipe
 
 HALF = 128  # length of a repeated segment
 
@@ -174,14 +174,7 @@ class Code(Recipe):
     @torch.no_grad()
     def check(self, model: Transformer | None, history: History) -> None:
         losses, gains = history.values("on/held-out"), history.values("on/copy gain")
-        claim(
-            "It predicts held-out code",
-            losses[-1],
-            "<",
-            4.0,
-            control=("at the start", losses[0]),
-            unit="nats",
-        )
+        loss_fell("It predicts held-out code", losses, below=4.0)
         if self.n_layers == 1 and not self.smeared_keys:
             claim("One layer hardly gains from a repetition", gains[-1], "<", 0.1, unit="nats")
             prefix = best_at_end(history, "prefix/")
@@ -280,11 +273,4 @@ class Readable(Code):
 
     def check(self, model: Transformer | None, history: History) -> None:
         losses = history.values("on/held-out")
-        claim(
-            "It predicts held-out code",
-            losses[-1],
-            "<",
-            4.0,
-            control=("at the start", losses[0]),
-            unit="nats",
-        )
+        loss_fell("It predicts held-out code", losses, below=4.0)

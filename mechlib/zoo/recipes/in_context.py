@@ -33,7 +33,7 @@ from mechlib.reading.heads import (
 from mechlib.text.grammars import BalancedChains, MarkovChains, Repeats
 from mechlib.text.tokens import Draws
 from mechlib.train import History, Run, next_token_loss, train, warm_up_and_fall
-from mechlib.zoo.recipes import Recipe, recipe
+from mechlib.zoo.recipes import Recipe, loss_fell, recipe
 from mechlib.zoo.recipes.code import by_head, patterns_of
 
 
@@ -138,14 +138,7 @@ class RepeatedBlocks(Planted):
 
     def check(self, model: Transformer | None, history: History) -> None:
         repeats = history.values("on/repeats")
-        claim(
-            "It predicts what repeats",
-            repeats[-1],
-            "<",
-            0.2,
-            control=("at the start", repeats[0]),
-            unit="nats",
-        )
+        loss_fell("It predicts what repeats", repeats, below=0.2)
         for what, layer in (("previous", 0), ("prefix", 1)):
             scores = [history.values(f"on/{what}/{layer}.{head}") for head in range(self.n_heads)]
             claim(
@@ -177,14 +170,7 @@ class OneLayer(RepeatedBlocks):
                 control=("two layers", two), unit="nats",
             )  # fmt: skip
             return
-        claim(
-            "It predicts what repeats",
-            repeats[-1],
-            "<",
-            1.0,
-            control=("at the start", repeats[0]),
-            unit="nats",
-        )
+        loss_fell("It predicts what repeats", repeats, below=1.0)
 
 
 @recipe(
@@ -200,14 +186,7 @@ class ClampedRepeats(RepeatedBlocks):
 
     def check(self, model: Transformer | None, history: History) -> None:
         repeats = history.values("on/repeats")
-        claim(
-            "It predicts what repeats",
-            repeats[-1],
-            "<",
-            2.5,
-            control=("at the start", repeats[0]),
-            unit="nats",
-        )
+        loss_fell("It predicts what repeats", repeats, below=2.5)
 
 
 @recipe("two-layer-markov", "Two layers on Markov chains, each sequence of a chain of its own",

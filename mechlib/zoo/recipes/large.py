@@ -34,7 +34,7 @@ from mechlib.pages.claims import claim
 from mechlib.reading.heads import induction_score, previous_token_score
 from mechlib.text.tokens import Batches, code_tokens
 from mechlib.train import History, Run, train, warm_up_and_fall
-from mechlib.zoo.recipes import Recipe, recipe
+from mechlib.zoo.recipes import Recipe, loss_fell, recipe
 from mechlib.zoo.recipes.code import by_head, copy_gain, patterns_of, repeated_segments, windows
 
 
@@ -97,10 +97,7 @@ class LargeCode(Recipe):
     @torch.no_grad()
     def check(self, model: Transformer | None, history: History) -> None:
         first, last = (history.values(f"on/{k}") for k in ("held-out", "copy gain"))
-        claim(
-            "It predicts held-out code",
-            first[-1], "<", 3.2, control=("at the start", first[0]), unit="nats",
-        )  # fmt: skip
+        loss_fell("It predicts held-out code", first, below=3.2)
         claim(
             "The second copy of a segment is easier than the first",
             last[-1], ">=", 0.4, control=("at the start", last[0]), unit="nats",

@@ -10,10 +10,9 @@ Measures: the loss on windows of held-out code, nats a token.
 import torch
 
 from mechlib.model import Config, Transformer
-from mechlib.pages.claims import claim
 from mechlib.text.tokens import Batches, code_tokens
 from mechlib.train import History, Run, train
-from mechlib.zoo.recipes import Recipe, recipe
+from mechlib.zoo.recipes import Recipe, loss_fell, recipe
 from mechlib.zoo.recipes.code import windows
 
 
@@ -51,11 +50,4 @@ class WithMlps(Recipe):
     @torch.no_grad()
     def check(self, model: Transformer | None, history: History) -> None:
         losses = history.values("held-out")
-        claim(
-            "It predicts held-out code",
-            losses[-1],
-            "<",
-            3.2,
-            control=("at the start", losses[0]),
-            unit="nats",
-        )
+        loss_fell("It predicts held-out code", losses, below=3.2)
