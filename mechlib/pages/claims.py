@@ -16,7 +16,7 @@ rival (untrained weights, another head, shuffled data), and it has a name. It mu
 that the value passes: otherwise the claim could not have failed, and that is an error too.
 
 A list of values is one value a seed. Every one of them must pass; the line shows the median and
-the range.
+the range. Where the list runs over something else, `over` names it (over="models").
 
 Used in every chapter.
 """
@@ -134,6 +134,7 @@ def claim(
     paper: Any = None,
     unit: str | None = None,
     digits: int = 3,
+    over: str = "seeds",
 ) -> None:
     """Check one fact, show it in one line, leave a record.
 
@@ -150,6 +151,7 @@ def claim(
         paper: what a paper reports; its verdict is given by `verdict`, never checked.
         unit: "nats", "steps", "tokens", "%", ...
         digits: significant digits shown.
+        over: what a list of values runs over, in the plural: "seeds", "models", "packages".
 
     Raises:
         ClaimFailed: a value fails the bound or is not finite, or the control passes.
@@ -158,6 +160,8 @@ def claim(
     """
     if op not in OPERATORS:
         raise ValueError(f"op: got {op!r}, accepted are {', '.join(OPERATORS)}")
+    if not isinstance(over, str) or not over:
+        raise TypeError(f"over: a word in the plural is wanted, like 'models', got {over!r}")
     values, of = _plain_list(value, "value"), _plain(of, "of")
     name, controls, reason = _named(control)
     bound = _checked_bound(op, bound)
@@ -196,6 +200,8 @@ def claim(
         },
         "holds": bool(passes and not control_passes),
     }
+    if over != "seeds":
+        record["over"] = over
     if _COLLECTORS:
         _COLLECTORS[-1].append(record)
     if record["holds"]:
@@ -271,7 +277,7 @@ def _measured(record: dict) -> str:
     bounds = record["bound"] if record["op"] == "between" else [record["bound"]]
     # the number nearest to its bound must not read like the bound: "1 (needed more than 1)"
     of = f" of {shown(record['of'], digits)}" if record["of"] is not None else ""
-    return _spread(values, digits, bounds, of + _unit(record), "seeds")
+    return _spread(values, digits, bounds, of + _unit(record), record.get("over", "seeds"))
 
 
 def _control(record: dict) -> str:

@@ -24,6 +24,19 @@ def test_prints_one_line(capsys):
     )
 
 
+def test_a_list_can_run_over_something_else(capsys):
+    with collect() as records:
+        claim("The score is {}", [0.5, 0.75], ">", 0.3, over="models")
+        claim("The score is {}", [0.5, 0.75], ">", 0.3)
+    assert capsys.readouterr().out.splitlines() == [
+        "✓ The score is 0.625 (0.500 to 0.750 over 2 models) (needed more than 0.300)",
+        "✓ The score is 0.625 (0.500 to 0.750 over 2 seeds) (needed more than 0.300)",
+    ]
+    assert [record.get("over") for record in records] == ["models", None]
+    with pytest.raises(TypeError, match="over: a word in the plural"):
+        claim("The score", [0.5, 0.75], ">", 0.3, over=2)
+
+
 def test_a_list_is_one_value_a_seed(capsys):
     claim("The score is {}", [0.5, 0.75, 0.625], ">", 0.3, control=("shuffled", [0.01, 0.02]))
     claim("{} heads copy", [7, 7, 7], ">", 3, of=8)

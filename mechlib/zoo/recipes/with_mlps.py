@@ -1,8 +1,11 @@
-"""Two layers with MLPs on real code (chapter 04): who writes to the stream when neurons do, too.
+"""Models with MLPs on real code: who writes to the stream when neurons do, too (chapters 04, 17).
 
-The shape is that of the attention-only models of `recipes.code`, narrower, and each attention layer
-is followed by an MLP. It is not trained until induction heads come: chapter 04 asks only for whom
-each of its four layers writes.
+`two-layer-code-mlp` has the shape of the attention-only models of `recipes.code`, narrower, and
+each attention layer is followed by an MLP. It is not trained until induction heads come: chapter 04
+asks only for whom each of its four layers writes.
+
+`one-layer-code-mlp` is there for chapter 17's dictionaries. Its sizes are those of Bricken et al.
+2023: one layer, a stream of 128, 512 ReLU neurons.
 
 Measures: the loss on windows of held-out code, nats a token.
 """
@@ -17,7 +20,13 @@ from mechlib.zoo.recipes.code import windows
 
 
 @recipe("two-layer-code-mlp", "Two layers of attention and MLP on code", seeds=range(3))
+@recipe(
+    "one-layer-code-mlp", "One layer of attention and MLP on code",
+    layers=1, width=128, neurons=512, lr=3e-3, autocast=True,
+)  # fmt: skip
 class WithMlps(Recipe):
+    layers, width, neurons = 2, 64, 256
+    autocast = False  # the large products in bfloat16
     tokenizer = "code-512"
     batch = 16
     steps = 2_000
@@ -27,8 +36,9 @@ class WithMlps(Recipe):
 
     def build(self) -> Transformer:
         config = Config(
-            d_vocab=512, n_ctx=256, d_model=64, n_layers=2, n_heads=4, d_mlp=256, norm="layernorm"
-        )
+            d_vocab=512, n_ctx=256, d_model=self.width, n_layers=self.layers, n_heads=4,
+            d_mlp=self.neurons, norm="layernorm",
+        )  # fmt: skip
         return Transformer(config, seed=self.seed)
 
     def run(self, model, *, device, progress, checkpoint) -> Run:
@@ -43,6 +53,8 @@ class WithMlps(Recipe):
             measures={"held-out": lambda model: model.loss(held_out.to(model.W_E.device))},
             measure_every=250,
             checkpoint=checkpoint,
+            checkpoint_every=250,
+            autocast=self.autocast,
             device=device,
             progress=progress,
         )
