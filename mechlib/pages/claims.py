@@ -160,8 +160,8 @@ def claim(
     """
     if op not in OPERATORS:
         raise ValueError(f"op: got {op!r}, accepted are {', '.join(OPERATORS)}")
-    if not isinstance(over, str) or not over:
-        raise TypeError(f"over: a word in the plural is wanted, like 'models', got {over!r}")
+    if not over:
+        raise ValueError(f"over: a word in the plural is wanted, like 'models', got {over!r}")
     values, of = _plain_list(value, "value"), _plain(of, "of")
     name, controls, reason = _named(control)
     bound = _checked_bound(op, bound)

@@ -33,8 +33,8 @@ def test_a_list_can_run_over_something_else(capsys):
         "✓ The score is 0.625 (0.500 to 0.750 over 2 seeds) (needed more than 0.300)",
     ]
     assert [record.get("over") for record in records] == ["models", None]
-    with pytest.raises(TypeError, match="over: a word in the plural"):
-        claim("The score", [0.5, 0.75], ">", 0.3, over=2)
+    with pytest.raises(ValueError, match="over: a word in the plural"):
+        claim("The score", [0.5, 0.75], ">", 0.3, over="")
 
 
 def test_a_list_is_one_value_a_seed(capsys):
