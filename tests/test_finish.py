@@ -12,6 +12,8 @@ SENTENCE = "A first sentence that says what this page is about, in more than six
 PAGE = f"""<html><head><title>Ten &#8212; Book</title>
 <link rel="preload" as="font" href="../_static/vendor/fontawesome/6/webfonts/fa-solid-900.woff2" />
 <script src="../_static/vendor/fontawesome/6/js/all.min.js"></script>
+<script>let mode = localStorage.getItem("mode") || "";
+let theme = localStorage.getItem("theme") || "";</script>
 <link rel="next" title="Eleven" href="11.html" />
 <script>const THEBE_JS_URL = "https://unpkg.com/x"</script>
 <script>window.MathJax = {{}}</script><script defer src="../_static/mathjax/tex-chtml.js"></script>
@@ -40,6 +42,12 @@ def test_icons_pictures_and_verdicts():
     assert '<svg class="fa-solid fa-arrow-up page-icon" viewBox="0 0 384 512"' in text
     assert '<img width="576" height="288"' in text
     assert '<span class="claim-verdict verdict-not-comparable">not comparable</span>' in text
+
+
+def test_a_reader_who_chose_no_theme_gets_the_system_s():
+    text = finished()
+    assert 'getItem("mode") || "auto"' in text
+    assert 'getItem("theme") || (matchMedia("(prefers-color-scheme: dark)").matches' in text
 
 
 def test_policy_and_description_come_first():

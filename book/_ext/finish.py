@@ -28,6 +28,15 @@ MATHEMATICS = (
     r"<script>window\.MathJax(?:(?!</script>).)*</script>",
     r'<script[^>]*src="[^"]*mathjax[^"]*"[^>]*></script>',
 )
+# The theme's first script knows no mode but what was chosen before: without a choice, the system's.
+MODES = (
+    ('localStorage.getItem("mode") || ""', 'localStorage.getItem("mode") || "auto"'),
+    (
+        'localStorage.getItem("theme") || ""',
+        'localStorage.getItem("theme") || '
+        '(matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")',
+    ),
+)
 VERDICTS = "replicates|weaker|differs|not comparable"
 
 
@@ -35,6 +44,8 @@ def finish(text: str, icons: str, size_of) -> str:
     """The page `text`, finished. `icons`: the theme's icon file; `size_of`: a picture's size."""
     for pattern in UNNEEDED if has_mathematics(text) else UNNEEDED + MATHEMATICS:
         text = re.sub(pattern, "", text, flags=re.DOTALL)
+    for without, with_system in MODES:
+        text = text.replace(without, with_system)
     text = re.sub(
         r'<i class="([^"]*\bfa-[^"]*)"([^>]*)></i>', lambda m: icon(m[1], m[2], icons), text
     )
