@@ -126,5 +126,44 @@ cases.grokking_run = ({ seed, decay, P, fraction, until }) => {
   return null;
 };
 
+cases.othello_games = (given) => given.games.map((moves) => moves.map((_, t) => {
+  const done = moves.slice(0, t + 1), board = played(done);
+  return { board: Array.from(board), legal: legal_moves(board, mover_after(t + 1)) };
+}));
+
+cases.othello_refuses = (given) => given.games.map((moves) => {
+  try { played(moves); } catch (error) { return error instanceof PlainError ? error.message : `fault: ${error}`; }
+  return null;
+});
+
+cases.othello_opinions = (given) => {
+  const net = read_model(raw(given.model));
+  const probe = { after: given.probe_after, weight: single(given.probe_weight), bias: single(given.probe_bias) };
+  const push = { after: given.push_after, strength: given.strength, writing: single(given.writing) };
+  return given.games.map(({ moves, flipped }) => {
+    const board = played(moves), mover = mover_after(moves.length), vector = push_of(push, board, mover, flipped);
+    const plain = opinion(net, moves, probe, push), pushed = opinion(net, moves, probe, push, vector, plain.start);
+    const legal = legal_moves(board.map((disc, s) => (flipped.includes(s) ? -disc : disc)), mover);
+    return { plain: Array.from(plain.logits), pushed: Array.from(pushed.logits), read: Array.from(plain.read), errors: [errors_of(plain.logits, legal), errors_of(pushed.logits, legal)] };
+  });
+};
+
+cases.toy = (given) => given.runs.map(({ W, b, importance, batches, batch, lr }) => {
+  const w = { W: single(W), b: single(b) }, optimizer = toy_optimizer(w, lr), losses = [];
+  for (const x of batches) {
+    const { loss, gradients } = toy_gradients(w, importance, single(x), batch);
+    losses.push(loss);
+    optimizer.step(gradients);
+  }
+  const { lengths, own, kept } = toy_measures(w.W, importance.length);
+  return { losses, W: Array.from(w.W), b: Array.from(w.b), lengths, own, kept };
+});
+
+cases.toy_trained = (given) => given.map((settings) => {
+  let last = null;
+  for (const seen of train_toy(settings)) last = seen;
+  return { ...last, alone: loss_of_two(importances(settings.features, settings.decay), settings.density) };
+});
+
 const { name, given } = JSON.parse(readFileSync(process.argv[2], "utf8"));
 process.stdout.write(JSON.stringify(cases[name](given)));

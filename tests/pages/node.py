@@ -12,7 +12,9 @@ import torch
 
 FOLDER = Path(__file__).parents[2] / "mechlib" / "pages" / "widgets"
 CASES = Path(__file__).with_name("engine_cases.js")
-MODULES = ("arrays.js", "engine.js", "bpe.js", "training.js")
+MODULES = (
+    "arrays.js", "shared.js", "engine.js", "bpe.js", "training.js", "toy.js", "othello_rules.js",
+)  # fmt: skip
 
 
 def packed(values) -> str:

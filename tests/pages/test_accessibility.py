@@ -12,6 +12,8 @@ from test_live_widgets import (  # noqa: F401
     one_layer,
     playground,
 )
+from test_play_othello import untrained
+from test_toy_live import live as toy
 from test_widgets import THEMES, everyone, show  # noqa: F401
 
 from mechlib.pages.widgets import (
@@ -38,12 +40,14 @@ def live(code):  # noqa: F811
         explorer()[1],
         BigramLive(people.probs, people.stationary, people.words),
         CurveScrubber([0, 20], {"loss": [2, 1]}, {0: np.eye(4, 8), 20: np.ones((4, 8))}, divide=4),
+        untrained(),
+        toy(),
     ]
 
 
 @pytest.mark.browser
 @pytest.mark.parametrize("theme", ["bare", "book, dark"])
-@pytest.mark.parametrize("which", range(13))
+@pytest.mark.parametrize("which", range(15))
 def test_axe_finds_nothing(show, code, which, theme):  # noqa: F811
     page = show([*everyone(), *live(code)][which])
     for name, value in THEMES[theme].items():

@@ -68,13 +68,15 @@ def test_every_activation_of_every_architecture(kind, tmp_path):
     assert found["losses"] < 1e-4
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int8"])
 def test_every_kind_of_model_in_the_zoo(dtype, tmp_path):
     given = {}
     for name in STORED:
         model = zoo.load(name)
         if dtype == "float16":
             model = model.half().float()
+        if dtype == "int8":
+            model = weights.rounded(model)
         tokens = tokens_of(model.config, min(model.config.n_ctx, 100), seed=1)
         with torch.no_grad():
             trace = model.trace(tokens)

@@ -6,6 +6,8 @@ import re
 import numpy as np
 import pytest
 import torch
+from test_play_othello import untrained
+from test_toy_live import live as toy
 from test_widgets import get, put, said, show, table_rows  # noqa: F401
 
 from mechlib import zoo
@@ -272,7 +274,7 @@ def test_the_playground_reads_addresses_of_strangers(show, code):  # noqa: F811
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("which", range(6))
+@pytest.mark.parametrize("which", range(8))
 def test_live_widgets_fit_a_phone_and_have_names(show, code, which):  # noqa: F811
     people = Bigrams.people()
     made = [
@@ -282,6 +284,8 @@ def test_live_widgets_fit_a_phone_and_have_names(show, code, which):  # noqa: F8
         lambda: TablesThatAnswer(one_layer(), NAMES, [PRESET]),
         lambda: explorer()[1],
         lambda: BigramLive(people.probs, people.stationary, people.words),
+        untrained,
+        toy,
     ]
     page = show(made[which](), width=360)
     assert page.evaluate("() => document.documentElement.scrollWidth") <= 360

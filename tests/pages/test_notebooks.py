@@ -57,9 +57,11 @@ def test_no_error_warning_or_address_is_stored(path):
 
 @pytest.mark.parametrize("path", NOTEBOOKS, **names)
 def test_the_file_is_small_and_normalised(path):
-    # a notebook that carries a model for the page weighs up to half a megabyte more
+    # a notebook that carries a model for the page weighs up to half a megabyte more, and the one
+    # with the largest model, 0.9 million weights in one byte each, 0.3 MB more than that
     model = '"weights"' in path.read_text(encoding="utf-8")
-    assert path.stat().st_size < (1_500_000 if model else 1_000_000)
+    most = 1_800_000 if path.stem == "18_othello" else 1_500_000 if model else 1_000_000
+    assert path.stat().st_size < most
     nb = nbformat.read(path, as_version=4)
     assert normalise(nb, path.stem).encode("utf-8") == path.read_bytes(), (
         "run python -m mechlib.pages.notebooks on it"

@@ -12,9 +12,11 @@ from mechlib.pages.widgets.curves import CurveScrubber
 from mechlib.pages.widgets.eigenvalues import EigenvaluesAndComposition
 from mechlib.pages.widgets.grokking_live import GrokkingLive
 from mechlib.pages.widgets.kronecker import KroneckerWidget
+from mechlib.pages.widgets.othello import PlayOthello
 from mechlib.pages.widgets.playground import Playground
 from mechlib.pages.widgets.softmax import SoftmaxExplorer
 from mechlib.pages.widgets.tables import TablesThatAnswer
+from mechlib.pages.widgets.toy_live import ToyLive
 from mechlib.pages.widgets.type_your_own import TypeYourOwn
 
 __all__ = [
@@ -26,8 +28,10 @@ __all__ = [
     "EigenvaluesAndComposition",
     "GrokkingLive",
     "KroneckerWidget",
+    "PlayOthello",
     "Playground",
     "SoftmaxExplorer",
     "TablesThatAnswer",
+    "ToyLive",
     "TypeYourOwn",
 ]

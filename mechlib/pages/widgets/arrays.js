@@ -10,6 +10,12 @@ export const half = (h) => {
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 };
 
+// One scale for each row (single precision), then signed bytes, row after row, `width` in each.
+export function by_row(raw, width) {
+  const rows = raw.length / (4 + width), scales = new Float32Array(raw.buffer, 0, rows);
+  return Float32Array.from(new Int8Array(raw.buffer, 4 * rows), (b, i) => b * scales[Math.floor(i / width)]);
+}
+
 // A (n, k) times B (k, m). Blocks of four rows by four columns keep their sixteen sums in registers.
 export function product(A, B, n, k, m) {
   const C = new Float32Array(n * m);

@@ -28,12 +28,17 @@ export function read_model(blob) {
   const numbers = blob.slice(at);
   if (checksum(numbers) !== header.checksum)
     throw new PlainError("The model's weights are damaged: their checksum is not the one on record. Reload the page.");
-  const single = header.dtype === "float32", width = single ? 4 : 2, weights = {};
+  const kinds = {
+    float32: [4, (part) => new Float32Array(part)],
+    float16: [2, (part) => Float32Array.from(new Uint16Array(part), half)],
+    int8: [1, (part, width) => by_row(new Uint8Array(part), width)],
+  };
+  const [bytes_each, read] = kinds[header.dtype], weights = {};
   let place = 0;
   for (const [name, shape] of header.tensors) {
-    const size = shape.reduce((a, b) => a * b, 1), part = numbers.buffer.slice(place, place + size * width);
-    weights[name] = single ? new Float32Array(part) : Float32Array.from(new Uint16Array(part), half);
-    place += size * width;
+    const size = shape.reduce((a, b) => a * b, 1), scales = header.dtype === "int8" ? (4 * size) / shape.at(-1) : 0, length = size * bytes_each + scales;
+    weights[name] = read(numbers.buffer.slice(place, place + length), shape.at(-1));
+    place += scales ? 4 * Math.ceil(length / 4) : length;
   }
   return new_model(header.config, weights);
 }

@@ -17,20 +17,12 @@ function render(context) {
     const settings = () => ({ P: model.get("P"), fraction: model.get("fraction"), decay: model.get("decay"), seed: model.get("seed"), lr: 5e-3, d_model: 48, n_heads: 4, d_mlp: 96 });
     const every = 10, until = model.get("until"), stored = model.get("stored");
 
-    const number = (text, name, low, high, step) => {
-      const input = make("input", { type: "number", min: low, max: high, step, onchange: () => {
-        const value = Number(input.value), whole = step === 1 ? Math.round(value) : value;
-        if (!(whole >= low && whole <= high)) { said.classList.add("wrong"); said.textContent = `${text}: ${input.value || "nothing"} will not do; choose ${low} to ${high}.`; input.value = model.get(name); return; }
-        reset();
-        put(model, { [name]: whole });
-      } });
-      return { node: field(text, input), show: () => { input.value = model.get(name); } };
-    };
+    const said = status(), panels = make("div", { class: "panels" }), place = make("p", { class: "note" });
     const sizes = [23, 29, 31, 37, 43, 53, 59];
     const P = chooser("numbers modulo", sizes.map(String), (i) => { reset(); put(model, { P: sizes[i] }); });
+    const number = (...all) => number_field(model, said, () => reset(), ...all);
     const fields = [number("share of the pairs to learn from", "fraction", 0.2, 0.9, 0.05), number("weight decay", "decay", 0, 5, 0.1), number("seed", "seed", 0, 9999, 1)];
     const guesses = ["it will not learn the pairs it never saw", "it learns them by step 500", "between step 500 and 1,000", "after step 1,000"];
-    const said = status(), panels = make("div", { class: "panels" }), place = make("p", { class: "note" });
     const trainer = trainer_of(model, { every, guesses, status: said, show: () => show(), changed: () => told(), given: () => ["train", { settings: settings(), every, until }] }), { seen, reset } = trainer;
     root.append(make("div", { class: "controls" }, P.node, fields.map((f) => f.node)), trainer.node, said, panels, place);
 

@@ -196,3 +196,14 @@ function trainer_of(model, { every, guesses, given, status, show, changed }) {
   return { node: make("div", { class: "controls" }, field("your guess", guesser), start, stepper, again), seen, reset,
     guess: () => guesser.selectedIndex - 1, guessed: () => guesser.selectedIndex > 0 };
 }
+
+// A number that the reader sets, kept in the model as `name`; one that will not do is said and put back.
+function number_field(model, said, reset, text, name, low, high, step) {
+  const input = make("input", { type: "number", min: low, max: high, step, onchange: () => {
+    const value = Number(input.value), whole = step === 1 ? Math.round(value) : value;
+    if (!(whole >= low && whole <= high)) { said.classList.add("wrong"); said.textContent = `${text}: ${input.value || "nothing"} will not do; choose ${low} to ${high}.`; input.value = model.get(name); return; }
+    reset();
+    put(model, { [name]: whole });
+  } });
+  return { node: field(text, input), show: () => { input.value = model.get(name); } };
+}

@@ -11,12 +11,6 @@ const halves = (data) => Float32Array.from(indices(data), half);
 // {scale, signed}: a byte is a 255th of the scale, or a signed 127th.
 const quantised = (data, { scale, signed }) =>
   Float32Array.from(signed ? new Int8Array(bytes(data).buffer) : bytes(data), (b) => (b * scale) / (signed ? 127 : 255));
-// One scale for each row, then signed bytes, row after row.
-function bytes_by_row(data, width) {
-  const raw = bytes(data), rows = raw.length / (4 + width), scales = new Float32Array(raw.buffer, 0, rows);
-  return Float32Array.from(new Int8Array(raw.buffer, 4 * rows), (b, i) => b * scales[Math.floor(i / width)]);
-}
-
 // Elements, numbers, colours.
 function fill(node, attributes, children) {
   for (const [name, value] of Object.entries(attributes || {}))
@@ -155,14 +149,15 @@ function heatmap({ rows, columns, label, picked, width = "20rem", divide = 0, ho
 // Rows of name, bar and number. Each bar is {share in [-1, 1], text, control}.
 function bar_table(caption, heads) {
   const body = make("tbody");
-  const table = make("table", { class: "bars" }, make("caption", {}, caption),
-    make("thead", {}, make("tr", {}, heads.map((head) => make("th", { scope: "col" }, head)))), body);
+  const top = make("thead"), name_columns = (names) => top.replaceChildren(make("tr", {}, names.map((name) => make("th", { scope: "col" }, name))));
+  name_columns(heads);
   return {
-    node: table,
+    node: make("table", { class: "bars" }, make("caption", {}, caption), top, body),
+    heads: name_columns,
     show(rows) {
       body.replaceChildren(...rows.map(([name, bars]) => make("tr", {}, make("th", { scope: "row", class: "token" }, name),
         bars.map(({ share, text, control }) => make("td", {},
-          make("span", { class: control ? "bar control" : share < 0 ? "bar negative" : "bar",
+          share === undefined ? null : make("span", { class: control ? "bar control" : share < 0 ? "bar negative" : "bar",
             style: `width:${(clamp(Math.abs(share), 0, 1) * 60).toFixed(1)}%` }), make("span", { class: "number" }, text))))));
     },
   };

@@ -2,7 +2,7 @@
 // A head's factors are rows of d_head numbers: of queries and keys (QK), of values and outputs (OV).
 function thin_tables(model) {
   const { tokens: n, d_model: d, d_head, n_heads } = model.get("sizes");
-  const rows = (name, width) => bytes_by_row(model.get(name), width);
+  const rows = (name, width) => by_row(bytes(model.get(name)), width);
   const E = rows("embedding", d), U = rows("unembedding", d), base = floats(model.get("base")), made = new Map();
   const matrices = n_heads ? ["W_Q", "W_K", "W_V"].map((name) => rows(name, d_head)).concat(rows("W_O", d)) : [];
   const factors = (h) => {
