@@ -1,6 +1,7 @@
 """Figures: what is drawn is what was given, on the axes that come back."""
 
 import html
+import inspect
 import re
 
 import matplotlib
@@ -352,6 +353,18 @@ X5 = [1, 2, 3, 4, 5]
 def test_bad_input_is_named(draw, message):
     with pytest.raises(ValueError, match=message):
         draw()
+
+
+def test_a_name_that_axes_do_not_have_is_refused():
+    with pytest.raises(TypeError, match="axes have no xlable; they take xlabel, ylabel, title"):
+        figures.lines(X5, {"a": X5}, xlable="step")
+
+
+def test_no_drawing_function_takes_more_than_a_dozen_arguments():
+    for name in figures.__all__:
+        if inspect.isfunction(getattr(figures, name)):
+            taken = inspect.signature(getattr(figures, name)).parameters
+            assert len(taken) <= 13, f"{name} takes {len(taken)}"  # the names of axes are one
 
 
 # ---- HTML ----

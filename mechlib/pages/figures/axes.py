@@ -1,35 +1,43 @@
 """Axes to draw on: one, or rows of panels, and the names of their axes."""
 
 import math
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
 
+class Names(TypedDict, total=False):
+    """What every drawing function takes besides its own: the names of its axes, and log scales."""
+
+    xlabel: str | None
+    ylabel: str | None
+    title: str | None
+    logx: bool
+    logy: bool
+
+
 def axes_or_new(ax: Axes | None, figsize: tuple[float, float] | None = None) -> Axes:
     return plt.subplots(figsize=figsize)[1] if ax is None else ax
 
 
-def name_axes(
-    ax: Axes,
-    xlabel: str | None,
-    ylabel: str | None,
-    title: str | None,
-    logx: bool = False,
-    logy: bool = False,
-) -> Axes:
-    if logx:
+def name_axes(ax: Axes, **names: Unpack[Names]) -> Axes:
+    """Put names and scales on axes. TypeError where a name is none of `Names`."""
+    unknown = sorted(names.keys() - Names.__annotations__.keys())
+    if unknown:
+        accepted = ", ".join(Names.__annotations__)
+        raise TypeError(f"axes have no {', '.join(unknown)}; they take {accepted}")
+    if names.get("logx"):
         ax.set_xscale("log")
-    if logy:
+    if names.get("logy"):
         ax.set_yscale("log")
-    if xlabel is not None:
-        ax.set_xlabel(xlabel)
-    if ylabel is not None:
-        ax.set_ylabel(ylabel)
-    if title is not None:
-        ax.set_title(title)
+    if names.get("xlabel") is not None:
+        ax.set_xlabel(names["xlabel"])
+    if names.get("ylabel") is not None:
+        ax.set_ylabel(names["ylabel"])
+    if names.get("title") is not None:
+        ax.set_title(names["title"])
     return ax
 
 

@@ -18,8 +18,6 @@ def colored_text(
     vmax: float | int | None = None,
     digits: int = 2,
     caption: str | None = None,
-    unit: str = "",
-    newlines: bool = True,
 ) -> Html:
     """Text whose tokens are coloured by a number each: attention, logit effect, loss.
 
@@ -27,8 +25,8 @@ def colored_text(
     repeats the text once for each row with a colour scale of its own. Blue is positive,
     vermillion negative, strength is the share of `vmax` (default: the row's largest size).
     `present` are positions to outline: the token the model stands at. The number appears on
-    hovering and is spoken by screen readers. A newline token also breaks the line unless
-    `newlines` is false. Raises ValueError where lengths differ or `present` is out of range.
+    hovering and is spoken by screen readers. A newline token also breaks the
+    line. Raises ValueError where lengths differ or `present` is out of range.
     """
     tokens = list(tokens)
     rows = dict(values) if isinstance(values, Mapping) else {"": values}
@@ -44,13 +42,13 @@ def colored_text(
         reach = reach_of(numbers, vmax, "vmax")
         spans = []
         for i, (token, value) in enumerate(zip(tokens, numbers.tolist(), strict=True)):
-            shown = written(value, digits) + (f" {unit}" if unit else "")
+            shown = written(value, digits)
             edge = "outline:2px solid currentColor;outline-offset:-1px;" if i in outlined else ""
             style = tint(value, -reach, reach) + edge
             spans.append(
                 f'<span title="{_html.escape(shown)}" style="padding:.08em .1em;border-radius:.2em;'
                 f'white-space:pre;{style}">{_html.escape(token_label(token))}</span>'
-                + ("<br>" if newlines and str(token).endswith("\n") else "<wbr>")
+                + ("<br>" if str(token).endswith("\n") else "<wbr>")
             )
         head = f'<div style="font-size:.85em;opacity:.8">{_html.escape(name)}</div>' if name else ""
         parts.append(f'{head}<div style="{MONO}line-height:1.75">{"".join(spans)}</div>')

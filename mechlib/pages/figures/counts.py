@@ -1,13 +1,13 @@
 """Bars for each label beside their controls, and histograms over shared bins."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from mechlib.pages.figures.arrays import ArrayLike, array
-from mechlib.pages.figures.axes import axes_or_new, name_axes
+from mechlib.pages.figures.axes import Names, axes_or_new, name_axes
 from mechlib.pages.figures.style import BLACK, BLUE, CONTROL, CYCLE, GREY, LIGHT
 from mechlib.pages.figures.tokens import tick_tokens, token_label
 
@@ -23,16 +23,14 @@ def bars(
     baseline: float | int | None = None,
     baseline_label: str = "baseline",
     horizontal: bool = False,
-    xlabel: str | None = None,
-    ylabel: str | None = None,
-    title: str | None = None,
-    rotate: bool | None = None,
     log: bool = False,
+    **names: Unpack[Names],
 ) -> Axes:
     """A bar for each label; its control (grey) beside it, where `controls` has one.
 
     `errors[label]` is half a bar's length, or (below, above). `baseline` draws a level such as
-    chance. Raises ValueError where a control or an error names no bar.
+    chance; with `log` the lengths are on a logarithmic axis. Raises ValueError where a control or
+    an error names no bar.
     """
     ax = axes_or_new(ax)
     for name, other in (("controls", controls), ("errors", errors)):
@@ -63,14 +61,12 @@ def bars(
         line = ax.axvline if horizontal else ax.axhline
         line(baseline, color=BLACK, linewidth=1, linestyle="--", label=baseline_label)
     crowded = not horizontal and sum(len(token_label(k)) for k in keys) > 60
-    tick_tokens(ax, "y" if horizontal else "x", keys, crowded if rotate is None else rotate)
+    tick_tokens(ax, "y" if horizontal else "x", keys, crowded)
     if horizontal:
         ax.invert_yaxis()  # first bar on top, as in a table
     if controls or baseline is not None:
         ax.legend()
-    return name_axes(
-        ax, xlabel, ylabel, title, logx=log and horizontal, logy=log and not horizontal
-    )
+    return name_axes(ax, **{"logx" if horizontal else "logy": log} | names)
 
 
 def histogram(
@@ -81,10 +77,7 @@ def histogram(
     density: bool = False,
     controls: Iterable[str] = (),
     vlines: Mapping | None = None,
-    xlabel: str | None = None,
-    ylabel: str | None = None,
-    title: str | None = None,
-    logy: bool = False,
+    **names: Unpack[Names],
 ) -> Axes:
     """Counts (or densities) of values, all labels over the same bins; controls in grey."""
     series = values if isinstance(values, Mapping) else {"": values}
@@ -102,5 +95,4 @@ def histogram(
         ax.axvline(at, color=BLACK, linewidth=1, linestyle="--", label=name)
     if len(arrays) > 1 or vlines:
         ax.legend()
-    ylabel = ("density" if density else "count") if ylabel is None else ylabel
-    return name_axes(ax, xlabel, ylabel, title, logy=logy)
+    return name_axes(ax, **{"ylabel": "density" if density else "count"} | names)

@@ -1,13 +1,13 @@
 """Lines: against anything, over training, and sizes by their rank."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from mechlib.pages.figures.arrays import ArrayLike, array
-from mechlib.pages.figures.axes import axes_or_new, name_axes
+from mechlib.pages.figures.axes import Names, axes_or_new, name_axes
 from mechlib.pages.figures.style import CONTROL, CYCLE, GREY
 
 
@@ -44,11 +44,7 @@ def lines(
     legend: bool = True,
     hlines: Mapping | None = None,
     vlines: Mapping | None = None,
-    xlabel: str | None = None,
-    ylabel: str | None = None,
-    title: str | None = None,
-    logx: bool = False,
-    logy: bool = False,
+    **names: Unpack[Names],
 ) -> Axes:
     """One line for each label of `ys`, against `x` (one array, or one for each label).
 
@@ -77,7 +73,7 @@ def lines(
             ax.fill_between(xs, low, high, color=color, alpha=0.2, linewidth=0)
     for name, level in (hlines or {}).items():
         ax.axhline(level, color=GREY, linewidth=1, linestyle=":", label=name)
-    name_axes(ax, xlabel, ylabel, title, logx, logy)
+    name_axes(ax, **names)
     for i, (name, at) in enumerate((vlines or {}).items()):
         ax.axvline(at, color=GREY, linewidth=1, linestyle=":")
         ax.annotate(  # each name a row lower, for lines may stand close together
@@ -94,7 +90,6 @@ def curves_over_training(
     names: Sequence[str] | Mapping[str, str],
     *,
     ax: Axes | None = None,
-    xlabel: str = "training step",
     **line_options: Any,
 ) -> Axes:
     """Measures over training. `names` lists measures, or maps each measure to its label.
@@ -114,7 +109,7 @@ def curves_over_training(
     both = {label: series(name) for name, label in labels.items()}
     steps = {label: pair[0] for label, pair in both.items()}
     values = {label: pair[1] for label, pair in both.items()}
-    return lines(steps, values, ax=ax, xlabel=xlabel, **line_options)
+    return lines(steps, values, ax=ax, **{"xlabel": "training step"} | line_options)
 
 
 def spectrum(
@@ -123,19 +118,17 @@ def spectrum(
     ax: Axes | None = None,
     rank: int | None = None,
     controls: Iterable[str] = (),
-    logy: bool = True,
-    xlabel: str = "index",
-    ylabel: str = "singular value",
-    title: str | None = None,
+    **names: Unpack[Names],
 ) -> Axes:
     """Singular values (or any sorted sizes) by index from 1; `rank` draws a line where one ends."""
     series = values if isinstance(values, Mapping) else {"": values}
     sizes = {label: array(v, f"values[{label!r}]", 1) for label, v in series.items()}
     index = {label: np.arange(1, len(v) + 1) for label, v in sizes.items()}
-    if logy:  # what is zero on paper is 1e-17 here: keep it from stretching the axis
+    names = {"xlabel": "index", "ylabel": "singular value", "logy": True} | names
+    if names["logy"]:  # what is zero on paper is 1e-17 here: keep it from stretching the axis
         top = max(float(v.max()) for v in sizes.values())
         sizes = {label: np.maximum(v, top * 1e-12) for label, v in sizes.items()}
     return lines(
-        index, sizes, ax=ax, controls=controls, markers=True, logy=logy, xlabel=xlabel,
-        ylabel=ylabel, title=title, vlines=None if rank is None else {f"rank {rank}": rank + 0.5},
+        index, sizes, ax=ax, controls=controls, markers=True,
+        vlines=None if rank is None else {f"rank {rank}": rank + 0.5}, **names,
     )  # fmt: skip

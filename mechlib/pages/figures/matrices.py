@@ -1,12 +1,13 @@
 """Matrices as colours: any matrix, attention patterns, composition scores."""
 
 from collections.abc import Sequence
+from typing import Unpack
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from mechlib.pages.figures.arrays import ArrayLike, array, check_labels
-from mechlib.pages.figures.axes import axes_or_new, name_axes, panels
+from mechlib.pages.figures.axes import Names, axes_or_new, name_axes, panels
 from mechlib.pages.figures.style import BLACK, DIVERGING, SEQUENTIAL
 from mechlib.pages.figures.tokens import tick_tokens, token_label
 
@@ -40,11 +41,9 @@ def heatmap(
     values: bool | str = False,
     colorbar: bool = True,
     colorbar_label: str | None = None,
-    xlabel: str | None = None,
-    ylabel: str | None = None,
-    title: str | None = None,
     aspect: str = "auto",
     rotate: bool | None = None,
+    **names: Unpack[Names],
 ) -> Axes:
     """A matrix (row, column) as colours. Blue is positive, vermillion negative, white zero.
 
@@ -84,7 +83,7 @@ def heatmap(
         bar.outline.set_linewidth(0.5)
         if colorbar_label is not None:
             bar.set_label(colorbar_label)
-    return name_axes(ax, xlabel, ylabel, title)
+    return name_axes(ax, **names)
 
 
 def attention(
@@ -95,9 +94,7 @@ def attention(
     titles: Sequence[str] | str | None = None,
     columns: int = 4,
     size: float | int = 3.0,
-    colorbar: bool | None = None,
     causal: bool = True,
-    vmax: float | int | None = None,
 ) -> Axes | np.ndarray:
     """An attention pattern (query, key), or one panel for each of (head, query, key).
 
@@ -112,13 +109,13 @@ def attention(
         pattern = np.where(np.tri(keys, dtype=bool), pattern, np.nan)
     options = {
         "xticks": tokens, "yticks": tokens if queries == keys else None, "diverging": False,
-        "vmin": 0.0, "vmax": vmax, "aspect": "equal", "xlabel": "key (looked at)",
+        "vmin": 0.0, "aspect": "equal", "xlabel": "key (looked at)",
         "ylabel": "query (looks)", "rotate": None if tokens is None else True,
     }  # fmt: skip
     if pattern.ndim == 2:
         ax = axes_or_new(ax, (size + 0.9, size))
         title = titles if titles is None or isinstance(titles, str) else titles[0]
-        return heatmap(pattern, ax=ax, title=title, colorbar=colorbar is not False, **options)
+        return heatmap(pattern, ax=ax, title=title, **options)
     heads = pattern.shape[0]
     if ax is not None:
         raise ValueError("ax takes one pattern (query, key); several heads get their own panels")
@@ -126,7 +123,7 @@ def attention(
     check_labels(titles, heads, "titles", "heads")
     axes = panels(heads, columns, (size, size))
     for h, panel in enumerate(axes):
-        heatmap(pattern[h], ax=panel, title=titles[h], colorbar=bool(colorbar), **options)
+        heatmap(pattern[h], ax=panel, title=titles[h], colorbar=False, **options)
         panel.label_outer()  # names of the axes on the left and below only
     return axes
 
@@ -137,15 +134,13 @@ def composition(
     later: Sequence,
     *,
     ax: Axes | None = None,
-    title: str | None = None,
-    label: str = "score above baseline",
-    values: bool | str = True,
 ) -> Axes:
     """Composition scores (earlier head, later head), each number written in its cell."""
     scores = array(scores, "scores", 2)
     check_labels(earlier, scores.shape[0], "earlier", "rows")
     check_labels(later, scores.shape[1], "later", "columns")
     return heatmap(
-        scores, ax=ax, xticks=later, yticks=earlier, values=values, colorbar_label=label,
-        xlabel="later head (reads)", ylabel="earlier head (writes)", title=title,
+        scores, ax=ax, xticks=later, yticks=earlier, values=True,
+        colorbar_label="score above baseline", xlabel="later head (reads)",
+        ylabel="earlier head (writes)",
     )  # fmt: skip

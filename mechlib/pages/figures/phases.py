@@ -1,13 +1,14 @@
 """A grid of runs over two settings: what came out, or which phase each ended in."""
 
 from collections.abc import Sequence
+from typing import Unpack
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm, ListedColormap
 
 from mechlib.pages.figures.arrays import ArrayLike, array, check_labels
-from mechlib.pages.figures.axes import axes_or_new, name_axes
+from mechlib.pages.figures.axes import Names, axes_or_new, name_axes
 from mechlib.pages.figures.matrices import heatmap
 from mechlib.pages.figures.style import GREEN, ORANGE, PURPLE, SKY, VERMILLION, YELLOW
 from mechlib.pages.figures.tokens import tick_tokens
@@ -20,13 +21,9 @@ def phase_diagram(
     *,
     ax: Axes | None = None,
     phases: Sequence[str] | None = None,
-    xlabel: str | None = None,
-    ylabel: str | None = None,
-    title: str | None = None,
     label: str | None = None,
     values: bool | str = False,
-    vmin: float | int | None = None,
-    vmax: float | int | None = None,
+    **names: Unpack[Names],
 ) -> Axes:
     """A grid (y, x) of runs, as numbers or, with `phases`, as indices into it.
 
@@ -39,8 +36,7 @@ def phase_diagram(
     ax = axes_or_new(ax, (5.0, 3.6))
     if phases is None:
         heatmap(
-            grid, ax=ax, xticks=x, yticks=y, values=values, colorbar_label=label, vmin=vmin,
-            vmax=vmax, xlabel=xlabel, ylabel=ylabel, title=title,
+            grid, ax=ax, xticks=x, yticks=y, values=values, colorbar_label=label, **names
         )  # fmt: skip
     else:
         known = grid[np.isfinite(grid)]
@@ -56,6 +52,6 @@ def phase_diagram(
         bar.ax.set_yticklabels(phases)
         tick_tokens(ax, "x", x, False)
         tick_tokens(ax, "y", y, False)
-        name_axes(ax, xlabel, ylabel, title)
+        name_axes(ax, **names)
     ax.invert_yaxis()
     return ax

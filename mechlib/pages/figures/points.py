@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
 from mechlib.pages.figures.arrays import ArrayLike, array, check_labels
-from mechlib.pages.figures.axes import axes_or_new, name_axes
+from mechlib.pages.figures.axes import Names, axes_or_new, name_axes
 from mechlib.pages.figures.style import CONTROL, CYCLE, GREY, NEGATIVE, POSITIVE
 from mechlib.pages.figures.tokens import token_label
 
@@ -24,11 +24,7 @@ def scatter(
     controls: Iterable[Any] = (),
     size: float | int = 18.0,
     diagonal: bool = False,
-    xlabel: str | None = None,
-    ylabel: str | None = None,
-    title: str | None = None,
-    logx: bool = False,
-    logy: bool = False,
+    **names: Unpack[Names],
 ) -> Axes:
     """Points, coloured by `groups` (one for each point; those in `controls` grey), with `labels`.
 
@@ -40,20 +36,20 @@ def scatter(
     check_labels(labels, x.size, "labels", "points")
     check_labels(groups, x.size, "groups", "points")
     ax = axes_or_new(ax, (4.2, 3.6))
-    names = list(dict.fromkeys(groups)) if groups is not None else [None]
-    controls, palette = set(controls), iter(CYCLE * (1 + len(names) // len(CYCLE)))
+    kinds = list(dict.fromkeys(groups)) if groups is not None else [None]
+    controls, palette = set(controls), iter(CYCLE * (1 + len(kinds) // len(CYCLE)))
     markers = "osD^vP*X"
-    for n, name in enumerate(names):
+    for n, name in enumerate(kinds):
         chosen = [True] * x.size if groups is None else [g == name for g in groups]
         color = CONTROL if name in controls else next(palette)
         ax.scatter(
             x[chosen], y[chosen], s=size, color=color, alpha=0.75, linewidths=0,
             marker=markers[n % len(markers)], label=None if name is None else str(name),
         )  # fmt: skip
-    name_axes(ax, xlabel, ylabel, title, logx, logy)
+    name_axes(ax, **names)
     if diagonal:
-        ax.axline((1, 1), (2, 2) if not (logx or logy) else (10, 10), color=GREY, linewidth=0.8,
-                  linestyle=":", zorder=0)  # fmt: skip
+        second = (10, 10) if names.get("logx") or names.get("logy") else (2, 2)
+        ax.axline((1, 1), second, color=GREY, linewidth=0.8, linestyle=":", zorder=0)
     for i, text in enumerate(labels or []):
         if str(text):
             ax.annotate(
@@ -71,7 +67,6 @@ def complex_plane(
     ax: Axes | None = None,
     controls: Iterable[str] = (),
     decades: int = 4,
-    size: float | int = 14.0,
     title: str | None = None,
 ) -> Axes:
     """Eigenvalues in the complex plane with a logarithmic radius, as in Elhage et al. (2021).
@@ -100,7 +95,7 @@ def complex_plane(
         else:
             color = CONTROL if label in controls else next(palette)
         ax.scatter(
-            np.angle(v), radius, s=size, c=color, alpha=0.7, linewidths=0, label=label or None,
+            np.angle(v), radius, s=14.0, c=color, alpha=0.7, linewidths=0, label=label or None,
             zorder=2 if label in controls else 3,
         )  # fmt: skip
     ax.set_ylim(0, decades)

@@ -60,4 +60,4 @@ def residual_stream(
     ax.set_xlim(-0.3, 3.7)
     ax.set_ylim(-0.5, len(parts) - 0.5)
     ax.axis("off")
-    return name_axes(ax, None, None, title)
+    return name_axes(ax, title=title)
