@@ -49,7 +49,9 @@ class Margins:
     @property
     def least(self) -> float:
         """The smaller share; infinite where there is none. The page is sorted by it."""
-        return min((s for s in (self.bound_share, self.control_share) if s is not None), default=math.inf)
+        return min(
+            (s for s in (self.bound_share, self.control_share) if s is not None), default=math.inf
+        )
 
 
 def checked(record: dict, value: object) -> bool:
