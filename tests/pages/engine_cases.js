@@ -165,5 +165,14 @@ cases.toy_trained = (given) => given.map((settings) => {
   return { ...last, alone: loss_of_two(importances(settings.features, settings.decay), settings.density) };
 });
 
+cases.convnet = (given) => {
+  const net = read_convnet(single(given.numbers), given.widths);
+  return given.images.map(({ kind, radius, angle, ink, image, maps, middle }) => {
+    const seen = drawn(FIGURES[kind](radius), angle, ink);
+    return { image: difference(seen, single(image)), maps: convnet_activations(net, seen).map((map, i) => difference(map, single(maps[i]))),
+      middle: difference(middle_answers(net, seen), single(middle)) };
+  });
+};
+
 const { name, given } = JSON.parse(readFileSync(process.argv[2], "utf8"));
 process.stdout.write(JSON.stringify(cases[name](given)));

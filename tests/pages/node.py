@@ -14,6 +14,7 @@ FOLDER = Path(__file__).parents[2] / "mechlib" / "pages" / "widgets"
 CASES = Path(__file__).with_name("engine_cases.js")
 MODULES = (
     "arrays.js", "shared.js", "engine.js", "bpe.js", "training.js", "toy.js", "othello_rules.js",
+    "convnet.js",
 )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from test_live_widgets import (  # noqa: F401
 )
 from test_play_othello import untrained
 from test_toy_live import live as toy
+from test_turn import widget as turning
 from test_widgets import THEMES, everyone, show  # noqa: F401
 
 from mechlib.pages.widgets import (
@@ -42,12 +43,13 @@ def live(code):  # noqa: F811
         CurveScrubber([0, 20], {"loss": [2, 1]}, {0: np.eye(4, 8), 20: np.ones((4, 8))}, divide=4),
         untrained(),
         toy(),
+        turning(),
     ]
 
 
 @pytest.mark.browser
 @pytest.mark.parametrize("theme", ["bare", "book, dark"])
-@pytest.mark.parametrize("which", range(15))
+@pytest.mark.parametrize("which", range(16))
 def test_axe_finds_nothing(show, code, which, theme):  # noqa: F811
     page = show([*everyone(), *live(code)][which])
     for name, value in THEMES[theme].items():

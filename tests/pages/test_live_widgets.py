@@ -8,6 +8,7 @@ import pytest
 import torch
 from test_play_othello import untrained
 from test_toy_live import live as toy
+from test_turn import widget as turning
 from test_widgets import get, put, said, show, table_rows  # noqa: F401
 
 from mechlib import zoo
@@ -274,7 +275,7 @@ def test_the_playground_reads_addresses_of_strangers(show, code):  # noqa: F811
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("which", range(8))
+@pytest.mark.parametrize("which", range(9))
 def test_live_widgets_fit_a_phone_and_have_names(show, code, which):  # noqa: F811
     people = Bigrams.people()
     made = [
@@ -286,6 +287,7 @@ def test_live_widgets_fit_a_phone_and_have_names(show, code, which):  # noqa: F8
         lambda: BigramLive(people.probs, people.stationary, people.words),
         untrained,
         toy,
+        turning,
     ]
     page = show(made[which](), width=360)
     assert page.evaluate("() => document.documentElement.scrollWidth") <= 360

@@ -17,6 +17,7 @@ from mechlib.pages.widgets.playground import Playground
 from mechlib.pages.widgets.softmax import SoftmaxExplorer
 from mechlib.pages.widgets.tables import TablesThatAnswer
 from mechlib.pages.widgets.toy_live import ToyLive
+from mechlib.pages.widgets.turn import TurnAnArc
 from mechlib.pages.widgets.type_your_own import TypeYourOwn
 
 __all__ = [
@@ -33,5 +34,6 @@ __all__ = [
     "SoftmaxExplorer",
     "TablesThatAnswer",
     "ToyLive",
+    "TurnAnArc",
     "TypeYourOwn",
 ]
