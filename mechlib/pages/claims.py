@@ -378,17 +378,26 @@ def _show(record: dict) -> None:
 
 
 def box(record: dict) -> str:
-    """The line as HTML: the statement, then what it needed, its control and the paper's number."""
+    """The line as HTML: the statement, then what it needed, its control and the paper's number.
+
+    Without a style it reads as `line` does; the book's style puts the notes on a line of their own
+    and leaves out the marks between them.
+    """
     parts = [
         f'<span class="claim-{kind}">{html.escape(text)}</span>' for kind, text in notes(record)
     ]
+    beside = _mark("(") + _mark("; ").join(parts) + _mark(")")
     mark = "✓" if record["holds"] else "✗"
     return (
         f'<div class="claim"><span class="claim-mark">{mark}</span> '
         f'<span class="claim-statement">{html.escape(statement(record))}</span>'
-        + (f' <span class="claim-notes">{" ".join(parts)}</span>' if parts else "")
+        + (f' <span class="claim-notes">{beside}</span>' if parts else "")
         + "</div>"
     )
+
+
+def _mark(text: str) -> str:
+    return f'<span class="claim-between">{text}</span>'
 
 
 def _in_notebook() -> bool:

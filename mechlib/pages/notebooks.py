@@ -3,7 +3,7 @@
     python -m mechlib.pages.notebooks notebooks/05_bigrams.ipynb
     python -m mechlib.pages.notebooks --all
     python -m mechlib.pages.notebooks --all --check     # execute, compare, write nothing
-    python -m mechlib.pages.notebooks --all --widgets   # execute nothing; widgets as of today
+    python -m mechlib.pages.notebooks --all --widgets   # execute nothing; widgets and claims as of today
 
 A notebook as Jupyter saves it changes with every run: times, random names of cells and of
 widgets, where a printed text was cut into pieces. All of that is taken out or numbered by place
@@ -31,6 +31,7 @@ from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 
 from mechlib.files import write_in_place
+from mechlib.pages import claims
 
 FOLDERS = ("notebooks", "book")
 WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
@@ -130,6 +131,18 @@ def with_todays_widgets(nb: NotebookNode) -> NotebookNode:
         for setting, trait in widget.class_own_traits(sync=True).items():
             if setting not in held:
                 state[setting] = trait.default()
+    return nb
+
+
+def with_todays_claims(nb: NotebookNode) -> NotebookNode:
+    """The notebook with its claims in today's words and boxes; their numbers stay as recorded."""
+    for cell in nb.cells:
+        for output in cell.get("outputs", []):
+            record = output.get("metadata", {}).get("mechlib_claim")
+            if record:
+                output["data"] = NotebookNode(
+                    {"text/plain": claims.line(record), "text/html": claims.box(record)}
+                )
     return nb
 
 
@@ -250,7 +263,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--check", action="store_true", help="write nothing; fail where bytes differ"
     )
     parser.add_argument(
-        "--widgets", action="store_true", help="execute nothing; only give widgets today's source"
+        "--widgets", action="store_true", help="execute nothing; widgets and claims as of today"
     )
     parser.add_argument("--timeout", type=int, default=600, help="seconds for one cell (600)")
     options = parser.parse_args(arguments)
@@ -270,7 +283,7 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             if options.widgets:
                 stored = nbformat.read(path, as_version=4)
-                text = normalise(with_todays_widgets(stored), path.stem)
+                text = normalise(with_todays_claims(with_todays_widgets(stored)), path.stem)
             else:
                 text = execute(path, options.timeout)
         except (CellExecutionError, TimeoutError) as error:

@@ -1,6 +1,8 @@
 """Claims: what they print, when they fail, and how a paper's number is judged."""
 
+import html
 import math
+import re
 import subprocess
 import sys
 
@@ -10,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mechlib.pages.claims import ClaimFailed, Paper, claim, collect, line, verdict
+from mechlib.pages.claims import ClaimFailed, Paper, box, claim, collect, line, verdict
 
 
 def test_prints_one_line(capsys):
@@ -231,6 +233,16 @@ def test_in_a_notebook_the_record_goes_into_the_output(monkeypatch, capsys):
     assert options["raw"] is True
     assert options["metadata"]["mechlib_claim"]["sentence"] == "A < B"
     assert capsys.readouterr().out == ""
+
+
+def test_the_box_reads_as_the_line_does_without_a_style():
+    with collect(quiet=True) as records:
+        claim("{} of the heads copy", 7, ">=", 4, of=8, control=("untrained & <b>", 0),
+              paper=Paper("Elhage 2021", 10, of=12))  # fmt: skip
+        claim("a fact", True, "==", True)
+    for record in records:
+        text = html.unescape(re.sub(r"<[^>]+>", "", box(record)))
+        assert text == line(record)
 
 
 def test_importing_mechlib_brings_nothing_heavy():

@@ -1,36 +1,146 @@
 """The map on the landing page says what the chapters say of themselves."""
 
 import base64
+import io
 import json
 import re
+import xml.etree.ElementTree as ET
+from html.parser import HTMLParser
 from pathlib import Path
 
+import course_map
 import landing
+import matplotlib.pyplot as plt
 import nbformat
+import numpy as np
 import pytest
+import thumbnails
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "book" / "index.md").read_text(encoding="utf-8")
-ROWS = re.findall(
-    r"^\| \[(\d+)\. (.+?)\]\(\.\./notebooks/(\S+?)\) \| .+? \| (.+?) \| (\d+) \|", PAGE, re.M
-)
+CHAPTERS = course_map.read_chapters(ROOT / "notebooks")
+KNOWN = {chapter.number: chapter for chapter in CHAPTERS}
 
 
-def test_every_chapter_stands_in_the_map():
-    chapters = sorted(path.name for path in (ROOT / "notebooks").glob("*.ipynb"))
-    assert [row[2] for row in ROWS] == chapters
+# ---- the map ----
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[2])
-def test_title_and_minutes_are_the_chapter_s_own(row):
-    number, title, name, needs, minutes = row
-    cells = nbformat.read(ROOT / "notebooks" / name, as_version=4).cells
-    text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
-    assert f"# {number}. {title}\n" in text
-    assert re.search(rf"\*\*Time:\*\* {minutes} minutes to read", text)
-    asked = re.search(r"\*\*You need:\*\*(.*)", text)[1]
-    for need in needs.split(", "):
-        assert need == "nothing" or need in re.findall(r"\d+", asked), (need, asked)
+class Map(HTMLParser):
+    """The links, the pictures and the text of each chapter's entry in the map."""
+
+    def __init__(self, html: str):
+        super().__init__()
+        self.entries: dict[str, dict] = {}
+        self.entry = None
+        self.feed(html)
+
+    def handle_starttag(self, tag, attributes):
+        told = dict(attributes)
+        if tag == "li":
+            self.entry = self.entries.setdefault(told["id"], {"links": [], "text": ""})
+        elif self.entry is not None and tag == "a":
+            self.entry["links"].append(told["href"])
+        elif self.entry is not None and tag == "img":
+            self.entry["picture"] = told
+
+    def handle_endtag(self, tag):
+        if tag == "ol":
+            self.entry = None
+
+    def handle_data(self, data):
+        if self.entry is not None:
+            self.entry["text"] += data
+
+
+ENTRIES = Map(course_map.course_map(CHAPTERS)).entries
+
+
+def test_every_chapter_stands_in_the_map_of_the_landing_page():
+    assert "```{course-map}" in PAGE
+    names = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
+    assert [entry["links"][0] for entry in ENTRIES.values()] == [
+        f"../notebooks/{name}.html" for name in names
+    ]
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.name)
+def test_an_entry_says_what_the_chapter_says_of_itself(chapter):
+    nb = nbformat.read(ROOT / "notebooks" / f"{chapter.name}.ipynb", as_version=4)
+    text = "\n".join(cell.source for cell in nb.cells if cell.cell_type == "markdown")
+    entry = ENTRIES[f"map-{chapter.number}"]
+    assert f"# {chapter.number}. {chapter.title}\n" in text
+    assert f"{chapter.number}. {chapter.title}" in entry["text"]
+    assert nb.metadata.mechlib.question in entry["text"]
+    assert nb.metadata.mechlib.question.endswith("?")
+    assert f"**Time:** {chapter.minutes} minutes to read" in text
+    assert f"{chapter.minutes} minutes, needs" in entry["text"]
+    asked = re.findall(r"\]\((\d\d)_", re.search(r"\*\*You need:\*\*(.*)", text)[1])
+    assert {f"#map-{int(n)}" for n in asked} == set(entry["links"][1:])
+    assert all(int(n) < chapter.number for n in asked)
+
+
+@pytest.mark.parametrize("path", course_map.PATHS)
+def test_a_path_leads_through_all_that_it_needs(path):
+    on_path = {chapter.number for chapter in CHAPTERS if path in chapter.paths}
+    for number in on_path:
+        assert set(KNOWN[number].needs) <= on_path, number
+
+
+def test_a_chapter_stands_right_of_what_it_needs_and_no_line_crosses_one():
+    at = course_map.places(CHAPTERS)
+    assert len(set(at.values())) == len(CHAPTERS)
+    for earlier, later, _ in course_map.edges(CHAPTERS):
+        assert at[earlier][0] < at[later][0]
+        drawn = course_map.stroke(at[earlier], at[later], at)
+        (level,) = {int(y) for y in re.findall(r"L\d+ (\d+)", drawn)} or {None}
+        for column in range(at[earlier][0] + 1, at[later][0]):
+            there = [place for place in at.values() if place[0] == column]
+            assert level not in [course_map.middle(place)[1] for place in there]
+
+
+def test_what_follows_from_other_needs_is_not_drawn():
+    drawn = {(earlier, later) for earlier, later, _ in course_map.edges(CHAPTERS)}
+    assert (2, 3) in drawn
+    assert (2, 4) not in drawn  # 4 needs 2 and a part of 3, which needs 2
+
+
+def test_a_chapter_that_does_not_say_its_question_is_named(tmp_path):
+    nb = nbformat.read(ROOT / "notebooks" / "05_bigrams.ipynb", as_version=4)
+    del nb.metadata.mechlib["question"]
+    nbformat.write(nb, tmp_path / "05_bigrams.ipynb")
+    with pytest.raises(ValueError, match="05_bigrams.ipynb: its metadata wants mechlib.question"):
+        course_map.read_chapters(tmp_path)
+
+
+# ---- the thumbnails ----
+
+
+def test_all_thumbnails_together_are_small_and_stay_drawings():
+    sizes = {}
+    for chapter in CHAPTERS:
+        small, width, height = thumbnails.thumbnail(chapter.picture)
+        root = ET.fromstring(small)
+        assert root.get("viewBox") == f"0 0 {width} {height}"
+        shapes = ("path", "use", "circle", "image", "rect")
+        assert sum(len(root.findall(f".//{{{thumbnails.SVG}}}{s}")) for s in shapes) > 4, chapter
+        assert "tick" not in small
+        sizes[chapter.name] = len(small.encode())
+    assert sum(sizes.values()) < 150_000, sizes
+
+
+def test_a_circle_is_a_circle_and_near_points_are_one():
+    figure, ax = plt.subplots()
+    ax.add_patch(plt.Circle((0.5, 0.5), 0.2))
+    ax.plot(np.linspace(0, 1, 4000), np.linspace(0, 1, 4000))
+    ax.set_aspect("equal")
+    out = io.StringIO()
+    figure.savefig(out, format="svg")
+    plt.close(figure)
+    small, *_ = thumbnails.thumbnail(out.getvalue())
+    assert small.count("<circle") == 1
+    assert len(small) < len(out.getvalue()) / 5
+    with pytest.raises(ValueError, match="a viewBox is wanted"):
+        thumbnails.thumbnail("<svg></svg>")
 
 
 # ---- the live model ----

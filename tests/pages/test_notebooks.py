@@ -229,6 +229,17 @@ def test_the_first_cell_of_a_chapter_says_what_to_install(path):
     assert MISSING in cells(path, "code")[0].source
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS, **names)
+def test_stored_claims_are_in_todays_words(path):
+    """If not: python -m mechlib.pages.notebooks --all --widgets."""
+    for cell in cells(path, "code"):
+        for output in cell.outputs:
+            record = output.get("metadata", {}).get("mechlib_claim")
+            if record:
+                assert output["data"]["text/plain"] == line(record)
+                assert output["data"]["text/html"] == box(record)
+
+
 def test_widgets_get_todays_source_and_keep_what_they_show(tmp_path):
     path = tmp_path / "old.ipynb"
     source = (
