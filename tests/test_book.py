@@ -133,7 +133,8 @@ FACTS = """async () => {
     widgets: all('script[type="application/vnd.jupyter.widget-view+json"]').length,
     widgets_drawn: all('.widget-mount[data-mounted]').filter(e => e.offsetHeight > 20).length,
     widget_notes: all('.widget-note').map(e => e.textContent),
-    images_without_alt: all('.bd-article img:not(.course-map img)').filter(e => !e.alt).map(e => e.src.slice(-60)),
+    images_without_alt: all('.bd-article img:not(.course-map img)').filter(e => !e.alt)
+      .map(e => e.src.slice(-60)),
     images_not_loaded: all('.bd-article img').filter(e => !e.naturalWidth)
       .map(e => e.src.slice(-60)),
   };

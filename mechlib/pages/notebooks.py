@@ -3,7 +3,7 @@
     python -m mechlib.pages.notebooks notebooks/05_bigrams.ipynb
     python -m mechlib.pages.notebooks --all
     python -m mechlib.pages.notebooks --all --check     # execute, compare, write nothing
-    python -m mechlib.pages.notebooks --all --widgets   # execute nothing; widgets and claims as of today
+    python -m mechlib.pages.notebooks --all --widgets   # execute nothing: widgets, claims of today
 
 A notebook as Jupyter saves it changes with every run: times, random names of cells and of
 widgets, where a printed text was cut into pieces. All of that is taken out or numbered by place

@@ -6,6 +6,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from mechlib.pages.claims import box, line
 from mechlib.pages.notebooks import (
     CAPTION,
     MISSING,
