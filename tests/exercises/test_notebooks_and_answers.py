@@ -1,11 +1,15 @@
 """The notebooks' exercises with nothing filled in, and with everything filled in.
 
-The stored notebooks are the run with all stubs open, and nbval repeats it. Here is the other one:
-each stub is replaced by a right answer from answers_<topic>.py, and its cell is run.
+The stored notebooks are the run with all stubs open, and nbval repeats it. Here both runs are made
+from the cells of the exercises alone, without the models: once with the stubs as they are, once
+with the chapter's own solution in each. Then each stub gets every right answer of
+answers_<topic>.py.
 """
 
+import ast
 import inspect
 import re
+import symtable
 from pathlib import Path
 
 import nbformat
@@ -54,6 +58,85 @@ def test_every_stub_is_stored_open_and_its_solution_is_checked(path):
         assert f"✓ {name}: every property holds" in said
 
 
+def statements(path: Path) -> list[ast.stmt]:
+    """Every statement of a chapter's code, at the top level."""
+    code = [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
+    return [each for cell in code for each in ast.parse(cell.source).body]
+
+
+def global_names(statement: ast.stmt) -> list[str]:
+    """What a statement takes from the notebook: names that are not its own."""
+    if not isinstance(statement, ast.FunctionDef):
+        return [n.id for n in ast.walk(statement) if isinstance(n, ast.Name)]
+    tables = [symtable.symtable(ast.unparse(statement), "notebook", "exec").get_children()[0]]
+    found = []
+    for table in tables:
+        found += [each.get_name() for each in table.get_symbols() if each.is_global()]
+        tables += table.get_children()
+    return found
+
+
+def solved_by(path: Path, name: str):
+    """The function with which a chapter solves an exercise, and nothing else of the chapter run.
+
+    It is made from the imports, and from those functions and constants that it leads to.
+    """
+    body = statements(path)
+    solution = next(c for c in cells(path, "solution") if name in dict(CHECK.findall(c.source)))
+    last = {each.name: each for each in [*body, *ast.parse(solution.source).body]
+            if isinstance(each, ast.FunctionDef)}  # fmt: skip
+    for each in body:
+        if isinstance(each, ast.Assign) and isinstance(each.targets[0], ast.Name):
+            last.setdefault(each.targets[0].id, each)
+    wanted, chosen = [dict(CHECK.findall(solution.source))[name]], {}
+    while wanted:
+        which = wanted.pop()
+        if which in last and which not in chosen:
+            chosen[which] = last[which]
+            wanted += global_names(last[which])
+    imports = [each for each in body if isinstance(each, (ast.Import, ast.ImportFrom))]
+    order = [each for each in body if each in chosen.values()]
+    order += [each for each in chosen.values() if each not in order]
+    done: dict = {}
+    exec(compile(ast.Module([*imports, *order], []), path.name, "exec"), done)
+    return done[dict(CHECK.findall(solution.source))[name]]
+
+
+def run(cell, path: Path, name: str, replaced=None) -> list[str]:
+    """What the checks of a stub's cell say; with `replaced` in the stub's place if it is given."""
+    said = []
+
+    def checked(asked_for, stub):
+        answer = replaced if replaced and asked_for == name else stub
+        assert takes_the_same(stub, answer), f"{answer.__name__} cannot be called as its stub is"
+        said.append(str(result(asked_for, answer)))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wing, "check", checked)
+        exec(compile(cell.source, f"{path.name}: {name}", "exec"), {"check": checked})
+    return said
+
+
+def stub(path: Path, name: str):
+    return next(c for c in cells(path, "exercise") if name in dict(CHECK.findall(c.source)))
+
+
+each_stub = pytest.mark.parametrize(
+    ("path", "name"), STUBS, ids=lambda part: part.stem if isinstance(part, Path) else part
+)
+
+
+@each_stub
+def test_with_nothing_filled_in_every_check_says_so(path, name):
+    assert f"○ {name}: nothing filled in yet" in run(stub(path, name), path, name)
+
+
+@each_stub
+def test_with_the_stored_solutions_filled_in_every_check_passes(path, name):
+    said = run(stub(path, name), path, name, replaced=solved_by(path, name))
+    assert f"✓ {name}: every property holds" in said
+
+
 def takes_the_same(stub, answer) -> bool:
     """Whether `answer` can be called as the stub is."""
     try:
@@ -63,19 +146,8 @@ def takes_the_same(stub, answer) -> bool:
     return True
 
 
-@pytest.mark.parametrize(
-    ("path", "name"), STUBS, ids=lambda part: part.stem if isinstance(part, Path) else part
-)
-def test_with_right_answers_in_the_stubs_every_check_passes(path, name, monkeypatch):
-    cell = next(c for c in cells(path, "exercise") if name in dict(CHECK.findall(c.source)))
+@each_stub
+def test_with_right_answers_in_the_stubs_every_check_passes(path, name):
     for answer in RIGHT[name]:
-        done = {}
-
-        def filled_in(asked_for, stub, answer=answer, done=done):
-            if asked_for == name:  # an answer must fit the stub that the reader sees
-                assert takes_the_same(stub, answer), answer.__name__
-                done[asked_for] = result(asked_for, answer).verdict
-
-        monkeypatch.setattr(wing, "check", filled_in)
-        exec(compile(cell.source, f"{path.name}: {name}", "exec"), {"check": filled_in})
-        assert done == {name: "right"}, answer.__name__
+        said = run(stub(path, name), path, name, replaced=answer)
+        assert f"✓ {name}: every property holds" in said, answer.__name__
