@@ -5,6 +5,7 @@ import json
 import re
 from pathlib import Path
 
+import finish
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -90,7 +91,7 @@ def open_page(browser):
 
     def go(address: str, width: int = 1280, theme: str = "light"):
         page, _, anchor = address.partition("#")
-        mathematics = "mathjax" in built(page)
+        mathematics = finish.has_mathematics(built(page))
         context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=theme)
         context.set_default_timeout(120_000)
         contexts.append(context)
