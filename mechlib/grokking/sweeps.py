@@ -57,6 +57,9 @@ class Cell:
     shuffled: random answers, so that there is only memorising.
     start: factor on every weight before training.
     measure_every: steps between two measurements, and so the grain of `memorised` and `grokked`.
+    first_fraction, first_steps: the share of the pairs that is shown for so many steps at first,
+        before `fraction` of them is shown for the rest; the smaller of the two shares lies in the
+        larger. 0 and 0: `fraction` all along.
     """
 
     P: int = 59
@@ -74,6 +77,8 @@ class Cell:
     weight_decay: float = 1.0
     start: float = 1.0
     measure_every: int = 100
+    first_fraction: float = 0.0
+    first_steps: int = 0
 
     def __post_init__(self):
         if self.optimizer not in OPTIMIZERS:
@@ -83,11 +88,25 @@ class Cell:
                 raise ValueError(f"{name}: must be positive, got {getattr(self, name)}")
         if self.weight_decay < 0:
             raise ValueError(f"weight_decay: not below 0, got {self.weight_decay}")
-        self.task()  # refuses a bad P, operation or fraction
+        if not 0 <= self.first_steps < self.steps:
+            raise ValueError(
+                f"first_steps: from 0 to under steps = {self.steps}, got {self.first_steps}"
+            )
+        if (self.first_steps > 0) != (self.first_fraction > 0):
+            raise ValueError(
+                "first_fraction, first_steps: both or neither wanted, got "
+                f"{self.first_fraction} and {self.first_steps}"
+            )
+        self.task(), self.first_task()  # refuse a bad P, operation or fraction
 
     def task(self) -> modular.Task:
         """The pairs, their answers and the split; the cell's seed is also the split's."""
         return modular.Task(self.P, self.operation, self.fraction, self.seed, self.shuffled)
+
+    def first_task(self) -> modular.Task:
+        """The same with the share that is shown at first."""
+        fraction = self.first_fraction or self.fraction
+        return modular.Task(self.P, self.operation, fraction, self.seed, self.shuffled)
 
     def build(self) -> Transformer:
         """The model before training."""
@@ -103,7 +122,8 @@ class Cell:
         sizes = self.P, self.d_model, self.n_heads, self.d_mlp
         # without b = 0 there are fewer pairs to measure on
         grid = "divide" if self.operation == "divide" else "all pairs"
-        return *sizes, grid, self.steps, self.measure_every, self.optimizer
+        times = self.steps, self.first_steps, self.measure_every
+        return *sizes, grid, *times, self.optimizer
 
 
 # --- many models as one ------------------------------------------------------------------------
@@ -225,16 +245,18 @@ def train_together(
     """Train cells that fit together (`Cell.together`) and give a row for each, and the weights.
 
     A row holds the cell's fields; memorised and grokked, the first measured step with train (test)
-    accuracy >= 0.99 (empty if never); train and test loss (nats) and accuracy at the end; squared
-    norm at the start, when memorised, at its largest and at the end; W_E's Gini; and with
-    `evidence` the key frequencies and the shares of `clock.evidence`, whose losses are those of the
-    cell's own answers, over all pairs.
+    accuracy >= 0.99 (empty if never); train and test loss (nats) and accuracy at the end, on the
+    pairs that are shown then and on those that never were; squared norm at the start, when
+    memorised, at its largest and at the end; W_E's Gini; and with `evidence` the key frequencies
+    and the shares of `clock.evidence`, whose losses are those of the cell's own answers, over all
+    pairs.
     """
     if len({cell.together() for cell in cells}) != 1:
         raise ValueError("cells: at least one, all alike in sizes, steps, optimizer, measure_every")
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    first, tasks = cells[0], [cell.task() for cell in cells]
+    first, tasks = cells[0], [cell.first_task() for cell in cells]
+    never = [_never_shown(cell) for cell in cells]
     weights = {k: w.to(device) for k, w in stack([cell.build() for cell in cells]).items()}
     for w in weights.values():
         w.requires_grad_()
@@ -248,8 +270,11 @@ def train_together(
     pairs, answers, share = (t.to(device) for t in _training_batch(tasks))
     records = []
     for step in range(first.steps + 1):
+        if step == first.first_steps > 0:
+            tasks = [cell.task() for cell in cells]
+            pairs, answers, share = (t.to(device) for t in _training_batch(tasks))
         if step % first.measure_every == 0 or step == first.steps:
-            records.append((step, *_measure(weights, tasks, device)))
+            records.append((step, *_measure(weights, tasks, never, device)))
         if step == first.steps:
             break
         losses = modular.cross_entropy(
@@ -260,6 +285,12 @@ def train_together(
     final = {name: w.detach().cpu() for name, w in weights.items()}
     rows = [_row(cell, i, records, final, evidence) for i, cell in enumerate(cells)]
     return rows, final
+
+
+def _never_shown(cell: Cell) -> Tensor:
+    """The pairs that are in the training part neither at first nor later, as indices."""
+    task, first = cell.task(), cell.first_task()
+    return (task if task.n_train > first.n_train else first).test
 
 
 def _training_batch(tasks: list[modular.Task]) -> tuple[Tensor, Tensor, Tensor]:
@@ -276,7 +307,9 @@ def _training_batch(tasks: list[modular.Task]) -> tuple[Tensor, Tensor, Tensor]:
 
 
 @torch.no_grad()
-def _measure(weights: Weights, tasks: list[modular.Task], device: str) -> tuple[list, list, list]:
+def _measure(
+    weights: Weights, tasks: list[modular.Task], never: list[Tensor], device: str
+) -> tuple[list, list, list]:
     """(train loss, test loss, train accuracy, test accuracy), squared norm, Gini: by model."""
     n, P = len(tasks), tasks[0].P
     every = tasks[0].pairs.to(device).expand(n, -1, 2)
@@ -284,10 +317,10 @@ def _measure(weights: Weights, tasks: list[modular.Task], device: str) -> tuple[
     logits = batched_logits(weights, every)
     losses = modular.cross_entropy(logits.flatten(0, 1), answers.flatten()).view(n, -1)
     right = (logits.argmax(2) == answers).to(losses)
-    on = torch.zeros_like(losses)
-    for i, task in enumerate(tasks):
+    on, off, scores = torch.zeros_like(losses), torch.zeros_like(losses), []
+    for i, (task, unseen) in enumerate(zip(tasks, never, strict=True)):
         on[i, task.train.to(device)] = 1.0
-    off, scores = 1 - on, []
+        off[i, unseen.to(device)] = 1.0
     for x in (losses, right):
         scores += [(x * on).sum(1) / on.sum(1), (x * off).sum(1) / off.sum(1)]
     norm = sum(w.detach().double().flatten(1).square().sum(1) for w in weights.values())
@@ -570,8 +603,22 @@ def start_without_decay(seeds: Iterable[int] = range(3)) -> list[Cell]:
     ]
 
 
+def less_data(seeds: Iterable[int] = range(3)) -> list[Cell]:
+    """Half of the pairs of P = 59 until the network can add, then fewer of them; and, for the same
+    number of steps in all, those fewer pairs from the start. Weight decay 1."""
+    half = {"first_fraction": 0.5, "first_steps": 1_500}
+    shares = (0.02, 0.04, 0.06, 0.08, 0.1, 0.15, 0.25, 0.5)
+    return [
+        Cell(fraction=fraction, seed=seed, lr=FAST["lr"], steps=5_000, **before)
+        for seed in seeds
+        for before in (half, {})
+        for fraction in shares
+    ]
+
+
 SWEEPS = {
     "decay-and-fraction": decay_and_fraction,
+    "less-data": less_data,
     "norm-of-memorising": norm_of_memorising,
     "norm-over-modulus": norm_over_modulus,
     "optimizers": optimizers,

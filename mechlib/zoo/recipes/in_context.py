@@ -32,7 +32,7 @@ from mechlib.reading.heads import (
 )
 from mechlib.text.grammars import BalancedChains, MarkovChains, Repeats
 from mechlib.text.tokens import Draws
-from mechlib.train import History, Run, next_token_loss, train, warm_up_and_fall
+from mechlib.train import History, Run, train, warm_up_and_fall
 from mechlib.zoo.recipes import Recipe, loss_fell, recipe
 from mechlib.zoo.recipes.code import by_head, patterns_of
 
@@ -82,7 +82,7 @@ class Planted(Recipe):
             schedule=self.rate, measures={"on": self.measure}, measure_every=self.measure_every,
             snapshot_at=self.snapshot_steps if self.seed == 0 else (), checkpoint=checkpoint,
             device=device, progress=progress,
-            loss_fn=self.loss if self.looks_back else next_token_loss,
+            loss_fn=self.loss,
         )  # fmt: skip
 
     def clamp(self, tokens: Int[Tensor, "batch pos"]) -> list[FreezePattern]:
