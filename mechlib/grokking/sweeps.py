@@ -28,7 +28,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor, as_completed
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +58,8 @@ class Cell:
     start: factor on every weight before training.
     measure_every: steps between two measurements, and so the grain of `memorised` and `grokked`.
     first_fraction, first_steps: the share of the pairs that is shown for so many steps at first,
-        before `fraction` of them is shown for the rest; the smaller of the two shares lies in the
-        larger. 0 and 0: `fraction` all along.
+        before `fraction` of them, a part of those, is shown for the rest. Cells with the same
+        beginning are one network until then. 0 and 0: `fraction` all along.
     """
 
     P: int = 59
@@ -92,21 +92,24 @@ class Cell:
             raise ValueError(
                 f"first_steps: from 0 to under steps = {self.steps}, got {self.first_steps}"
             )
-        if (self.first_steps > 0) != (self.first_fraction > 0):
+        if self.first_steps and not self.fraction <= self.first_fraction:
             raise ValueError(
-                "first_fraction, first_steps: both or neither wanted, got "
-                f"{self.first_fraction} and {self.first_steps}"
+                f"first_fraction: at least fraction = {self.fraction}, got {self.first_fraction}"
             )
-        self.task(), self.first_task()  # refuse a bad P, operation or fraction
+        if self.first_fraction and not self.first_steps:
+            raise ValueError(
+                f"first_steps: some wanted with a first_fraction, got {self.first_steps}"
+            )
+        self.task()  # refuses a bad P, operation or fraction
 
     def task(self) -> modular.Task:
         """The pairs, their answers and the split; the cell's seed is also the split's."""
         return modular.Task(self.P, self.operation, self.fraction, self.seed, self.shuffled)
 
-    def first_task(self) -> modular.Task:
-        """The same with the share that is shown at first."""
-        fraction = self.first_fraction or self.fraction
-        return modular.Task(self.P, self.operation, fraction, self.seed, self.shuffled)
+    def beginning(self) -> "Cell":
+        """The cell that is this one until `first_steps`, and shows the first share for good."""
+        first = {"fraction": self.first_fraction or self.fraction, "first_fraction": 0.0}
+        return replace(self, **first, first_steps=0)
 
     def build(self) -> Transformer:
         """The model before training."""
@@ -220,6 +223,19 @@ class Optimizer:
             w.mul_(1 - lr * self.decay.view(shape))
             w.sub_(lr * (self._muon(name, g) if muon else self._adam(name, g)))
 
+    def branched(self, place: list[int]) -> "Optimizer":
+        """A copy in which model i goes on from this one's model `place[i]`, averages and all."""
+        made = Optimizer(
+            {name: w.detach()[place] for name, w in self.weights.items()},
+            self.kind, self.lr[place], self.muon_lr[place], self.decay[place],
+        )  # fmt: skip
+        made.count = self.count
+        for name in made.weights:
+            made.first[name] = self.first[name][place]
+            made.second[name] = self.second[name][place]
+            made.slow[name] = self.slow[name][place]
+        return made
+
     def _adam(self, name: str, g: Tensor) -> Tensor:
         if self.kind == "grokfast":
             slow = self.slow[name]
@@ -255,14 +271,13 @@ def train_together(
         raise ValueError("cells: at least one, all alike in sizes, steps, optimizer, measure_every")
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    first, tasks = cells[0], [cell.first_task() for cell in cells]
-    never = [_never_shown(cell) for cell in cells]
-    weights = {k: w.to(device) for k, w in stack([cell.build() for cell in cells]).items()}
-    for w in weights.values():
-        w.requires_grad_()
+    first, beginnings = cells[0], [cell.beginning() for cell in cells]
+    networks = list(dict.fromkeys(beginnings)) if first.first_steps else cells
+    tasks = first_tasks = [cell.task() for cell in networks]
+    weights = {k: w.to(device) for k, w in stack([cell.build() for cell in networks]).items()}
 
     def numbers(name: str) -> Tensor:
-        return torch.tensor([getattr(cell, name) for cell in cells], device=device)
+        return torch.tensor([getattr(cell, name) for cell in networks], device=device)
 
     optimizer = Optimizer(
         weights, first.optimizer, numbers("lr"), numbers("muon_lr"), numbers("weight_decay")
@@ -270,11 +285,15 @@ def train_together(
     pairs, answers, share = (t.to(device) for t in _training_batch(tasks))
     records = []
     for step in range(first.steps + 1):
-        if step == first.first_steps > 0:
-            tasks = [cell.task() for cell in cells]
+        if step == first.first_steps > 0:  # from here on every cell has a network of its own
+            place = [networks.index(beginning) for beginning in beginnings]
+            optimizer = optimizer.branched(place)
+            records = [(at, *([x[i] for i in place] for x in found)) for at, *found in records]
+            tasks, first_tasks = [c.task() for c in cells], [b.task() for b in beginnings]
             pairs, answers, share = (t.to(device) for t in _training_batch(tasks))
+        weights = {name: w.requires_grad_() for name, w in optimizer.weights.items()}
         if step % first.measure_every == 0 or step == first.steps:
-            records.append((step, *_measure(weights, tasks, never, device)))
+            records.append((step, *_measure(weights, tasks, first_tasks, device)))
         if step == first.steps:
             break
         losses = modular.cross_entropy(
@@ -285,12 +304,6 @@ def train_together(
     final = {name: w.detach().cpu() for name, w in weights.items()}
     rows = [_row(cell, i, records, final, evidence) for i, cell in enumerate(cells)]
     return rows, final
-
-
-def _never_shown(cell: Cell) -> Tensor:
-    """The pairs that are in the training part neither at first nor later, as indices."""
-    task, first = cell.task(), cell.first_task()
-    return (task if task.n_train > first.n_train else first).test
 
 
 def _training_batch(tasks: list[modular.Task]) -> tuple[Tensor, Tensor, Tensor]:
@@ -308,7 +321,7 @@ def _training_batch(tasks: list[modular.Task]) -> tuple[Tensor, Tensor, Tensor]:
 
 @torch.no_grad()
 def _measure(
-    weights: Weights, tasks: list[modular.Task], never: list[Tensor], device: str
+    weights: Weights, tasks: list[modular.Task], first_tasks: list[modular.Task], device: str
 ) -> tuple[list, list, list]:
     """(train loss, test loss, train accuracy, test accuracy), squared norm, Gini: by model."""
     n, P = len(tasks), tasks[0].P
@@ -318,9 +331,9 @@ def _measure(
     losses = modular.cross_entropy(logits.flatten(0, 1), answers.flatten()).view(n, -1)
     right = (logits.argmax(2) == answers).to(losses)
     on, off, scores = torch.zeros_like(losses), torch.zeros_like(losses), []
-    for i, (task, unseen) in enumerate(zip(tasks, never, strict=True)):
+    for i, (task, first) in enumerate(zip(tasks, first_tasks, strict=True)):
         on[i, task.train.to(device)] = 1.0
-        off[i, unseen.to(device)] = 1.0
+        off[i, first.test.to(device)] = 1.0  # never shown: what is shown later is a part
     for x in (losses, right):
         scores += [(x * on).sum(1) / on.sum(1), (x * off).sum(1) / off.sum(1)]
     norm = sum(w.detach().double().flatten(1).square().sum(1) for w in weights.values())
@@ -609,7 +622,7 @@ def less_data(seeds: Iterable[int] = range(3)) -> list[Cell]:
     half = {"first_fraction": 0.5, "first_steps": 1_500}
     shares = (0.02, 0.04, 0.06, 0.08, 0.1, 0.15, 0.25, 0.5)
     return [
-        Cell(fraction=fraction, seed=seed, lr=FAST["lr"], steps=5_000, **before)
+        Cell(fraction=fraction, seed=seed, lr=FAST["lr"], steps=4_000, **before)
         for seed in seeds
         for before in (half, {})
         for fraction in shares

@@ -54,6 +54,49 @@ def test_a_chunk_trains_each_model_as_torch_would_alone(optimizer):
         assert rows[i]["n_train"] == 29
 
 
+def test_after_the_first_steps_the_other_share_is_trained_on():
+    """By torch, alone: two steps on the larger share, three on the smaller, one optimizer. Cells
+    of one beginning are one network until then."""
+    begun = {"first_fraction": 0.6, "first_steps": 2}
+    chunk = [Cell(**SMALL | {"fraction": f}, seed=s, **begun) for s in (1, 2) for f in (0.3, 0.2)]
+    rows, weights = sweeps.train_together(chunk, device="cpu", evidence=False)
+    for i, cell in enumerate(chunk):
+        model, small, large = cell.build(), cell.task(), cell.beginning().task()
+        assert set(small.train.tolist()) < set(large.train.tolist())
+        opt = torch.optim.AdamW(model.parameters(), lr=cell.lr, betas=(0.9, 0.98), weight_decay=1.0)
+        for step in range(cell.steps):
+            task = large if step < 2 else small
+            opt.param_groups[0]["lr"] = cell.lr * min(1, (step + 1) / 10)
+            opt.zero_grad()
+            modular.loss(model, task.train_pairs, task.train_answers).backward()
+            opt.step()
+        for name, w in model.state_dict().items():
+            assert (weights[name][i] - w).abs().max() < 2e-5, name
+        assert rows[i]["n_train"] == small.n_train
+        shown = modular.score(modular.fast_logits(model, small.train_pairs), small.train_answers)
+        never = modular.score(modular.fast_logits(model, large.test_pairs), large.test_answers)
+        assert rows[i]["train_loss"] == pytest.approx(shown[0], rel=1e-3)
+        assert rows[i]["test_loss"] == pytest.approx(never[0], rel=1e-3)
+        assert rows[i]["norm_start"] == pytest.approx(
+            sum(float(w.detach().square().sum()) for w in cell.build().parameters()), rel=1e-4
+        )
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"first_fraction": 0.7, "first_steps": 5},
+        {"first_steps": -1},
+        {"first_fraction": 0.7},
+        {"first_steps": 2},
+        {"first_fraction": 0.5, "first_steps": 2},
+    ],
+)
+def test_a_first_share_needs_its_steps(wrong):
+    with pytest.raises(ValueError, match="first_"):
+        Cell(**SMALL, **wrong)
+
+
 def test_models_with_different_amounts_of_data_train_together():
     chunk = [Cell(**{**SMALL, "fraction": f}) for f in (0.3, 0.8)]
     _, weights = sweeps.train_together(chunk, device="cpu", evidence=False)
