@@ -4,6 +4,7 @@
                         induction head, which appears between two measures
     two-layer-markov    every sequence has a transition matrix of its own (Edelman et al. 2024);
                         passes from uniform through unigram to bigram statistics
+    three-layer-repeats one layer more than it takes
     one-layer-repeats   the control of the first; "-smeared" mixes each key with the one before
     two-layer-markov-balanced  the same where every symbol is as frequent as every other, so that
                         unigram counts say nothing
@@ -145,6 +146,21 @@ class RepeatedBlocks(Planted):
                 f"The best {what} score of layer {layer}", max(s[-1] for s in scores), ">", 0.9,
                 control=("at the start", max(s[0] for s in scores)),
             )  # fmt: skip
+
+
+@recipe(
+    "three-layer-repeats", "Three layers on random blocks that repeat", seeds=range(3), n_layers=3,
+    steps=1500, dtype="float16",
+)  # fmt: skip
+class ThreeLayers(RepeatedBlocks):
+    """In which layers do the heads stand when there is one layer more than it takes?"""
+
+    def check(self, model: Transformer | None, history: History) -> None:
+        repeats = history.values("on/repeats")
+        claim(
+            "It predicts what repeats",
+            repeats[-1], "<", 0.5, control=("at the start", repeats[0]), unit="nats",
+        )  # fmt: skip
 
 
 @recipe(
