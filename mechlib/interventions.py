@@ -9,6 +9,7 @@ one whose `at` it does not have, so an intervention that hits nothing is an erro
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -148,7 +149,14 @@ class Steer:
         return _written(activation, slot, steered, self.at)
 
 
-Intervention = Ablate | Patch | FreezePattern | Steer
+@runtime_checkable
+class Intervention(Protocol):
+    """Whatever is aimed at an activation (`at`) and changes it: those above, or one of your own."""
+
+    @property
+    def at(self) -> str: ...
+
+    def apply(self, activation: Tensor) -> Tensor: ...
 
 
 def frozen_patterns(trace) -> list[FreezePattern]:
