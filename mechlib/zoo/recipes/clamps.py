@@ -72,20 +72,19 @@ class AddCopies:
 
 
 @recipe("two-layer-repeats-match", "Repeats, head L1H0 made to match prefixes",
-        seeds=range(3), given="match")  # fmt: skip
+        seeds=range(3), store="measures", given="match")  # fmt: skip
 @recipe("two-layer-repeats-match-beside", "Repeats, head L1H0 made to look at earlier occurrences",
-        seeds=range(3), given="beside")  # fmt: skip
+        seeds=range(3), store="measures", given="beside")  # fmt: skip
 @recipe("two-layer-repeats-copy", "Repeats, head L1H0 made to copy",
-        seeds=range(3), given="copy")  # fmt: skip
+        seeds=range(3), store="measures", given="copy")  # fmt: skip
 @recipe("two-layer-repeats-copy-renamed", "Repeats, head L1H0 made to copy other tokens",
-        seeds=range(3), given="renamed")  # fmt: skip
+        seeds=range(3), store="measures", given="renamed")  # fmt: skip
 @recipe("two-layer-repeats-back-copy", "Repeats, L0H0 made to look one back and L1H0 to copy",
-        seeds=range(3), given="copy", looks_back=1)  # fmt: skip
+        seeds=range(3), store="measures", given="copy", looks_back=1)  # fmt: skip
 class Given(RepeatedBlocks):
     """Measures as those of `RepeatedBlocks`."""
 
     steps = 1000
-    store = "measures"
     given = ""
 
     def clamp(self, tokens: Int[Tensor, "batch pos"]) -> list:

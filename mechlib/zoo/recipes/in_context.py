@@ -150,16 +150,16 @@ class RepeatedBlocks(Planted):
 
 @recipe(
     "three-layer-repeats", "Three layers on random blocks that repeat", seeds=range(3), steps=1500,
+    store="measures",
 )  # fmt: skip
 @recipe(
     "three-layer-repeats-clamped", "Three layers on repeats, head L0H0 made to look one back",
-    seeds=range(3), steps=1000, looks_back=1,
+    seeds=range(3), steps=1000, looks_back=1, store="measures",
 )  # fmt: skip
 class ThreeLayers(RepeatedBlocks):
     """One layer more than it takes: in which layer does which head come, if any comes?"""
 
     n_layers = 3
-    store = "measures"
 
     def check(self, model: Transformer | None, history: History) -> None:
         """Only that the run is sound: what comes of it is the question, not a condition."""

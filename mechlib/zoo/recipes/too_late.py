@@ -43,7 +43,6 @@ class FirstSteps(Code):
 
     store = "measures"
     stops_after = 2_000  # steps; the schedule is still that of the whole run
-    autocast = False  # the large products in bfloat16
     looks_back = 0  # so many tokens back head L0H0 must look; 0: it is free
 
     def run(self, model, *, device, progress, checkpoint) -> Run:
