@@ -13,7 +13,8 @@ look one back is in `in_context` ("two-layer-repeats-clamped"); here are the two
                                     learn is to match
 
 A head that is told where to look looks nowhere while there is nothing to match. The models differ
-from `two-layer-repeats` in nothing else. A minute each on one core; measures only.
+from `two-layer-repeats` in nothing else, and are trained for as long as it takes to see. A minute
+each on one core; measures only; the controls from one seed.
 """
 
 import torch
@@ -71,15 +72,16 @@ class AddCopies:
 
 
 @recipe("two-layer-repeats-match", "Repeats, head L1H0 made to match prefixes",
-        seeds=range(3), store="measures", given="match")  # fmt: skip
+        seeds=range(3), store="measures", given="match", steps=300)  # fmt: skip
 @recipe("two-layer-repeats-match-beside", "Repeats, head L1H0 made to look at earlier occurrences",
-        seeds=range(3), store="measures", given="beside")  # fmt: skip
+        store="measures", given="beside")  # fmt: skip
 @recipe("two-layer-repeats-copy", "Repeats, head L1H0 made to copy",
         seeds=range(3), store="measures", given="copy")  # fmt: skip
 @recipe("two-layer-repeats-copy-renamed", "Repeats, head L1H0 made to copy other tokens",
-        seeds=range(3), store="measures", given="renamed")  # fmt: skip
+        store="measures", given="renamed")  # fmt: skip
 @recipe("two-layer-repeats-back-copy", "Repeats, L0H0 made to look one back and L1H0 to copy",
-        seeds=range(3), store="measures", given="copy", looks_back=1)  # fmt: skip
+        seeds=range(3), store="measures", given="copy", looks_back=1,
+        steps=500)  # fmt: skip
 class Given(RepeatedBlocks):
     """Measures as those of `RepeatedBlocks`."""
 
