@@ -149,12 +149,12 @@ class RepeatedBlocks(Planted):
 
 
 @recipe(
-    "three-layer-repeats", "Three layers on random blocks that repeat", seeds=range(3), steps=1500,
+    "three-layer-repeats", "Three layers on random blocks that repeat", seeds=range(2), steps=1500,
     store="measures",
 )  # fmt: skip
 @recipe(
     "three-layer-repeats-clamped", "Three layers on repeats, head L0H0 made to look one back",
-    seeds=range(3), steps=1000, looks_back=1, store="measures",
+    steps=1000, looks_back=1, store="measures",
 )  # fmt: skip
 class ThreeLayers(RepeatedBlocks):
     """One layer more than it takes: in which layer does which head come, if any comes?"""
