@@ -109,7 +109,6 @@ class Code(Recipe):
     norm = "layernorm"
     positions = "stream"
     smeared_keys = False
-    autocast = False  # the large products in bfloat16
     batch = 16
     steps = 8_000
     lr = 6e-3
@@ -151,7 +150,7 @@ class Code(Recipe):
             schedule=self.rate, measures={"on": self.measure},
             measure_every=[*often, *range(3_000, self.steps, 250)],
             snapshot_at=self.snapshot_steps, checkpoint=checkpoint, device=device,
-            autocast=self.autocast, progress=progress,
+            autocast=getattr(self, "autocast", False), progress=progress,
         )  # fmt: skip
 
     def rate(self, step: int) -> float:
@@ -236,10 +235,12 @@ recipe("one-layer-code", "One attention-only layer on code", n_layers=1, **SHORT
 
 @recipe(
     "three-layer-code", "Three attention-only layers on code", seeds=(0, 1, 2), n_layers=3,
-    dtype="float16", autocast=True, store_others="measures", **SHORTER,
+    dtype="float16", store_others="measures", **SHORTER,
 )  # fmt: skip
 class ThreeLayers(Code):
     """In which layer does which head come, if any comes?"""
+
+    autocast = True  # the large products in bfloat16
 
     def check(self, model: Transformer | None, history: History) -> None:
         """Only that the run is sound: what comes of it is the question, not a condition."""

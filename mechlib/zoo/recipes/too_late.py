@@ -36,8 +36,6 @@ from mechlib.zoo.recipes.code import (
         seeds=(1,), looks_back=1)  # fmt: skip
 @recipe("two-layer-code-rescued-two", "The run that was too late, L0H0 made to look two back",
         seeds=(1,), looks_back=2)  # fmt: skip
-@recipe("two-layer-code-starts", "Two layers on code, first steps, to count", seeds=range(2, 10),
-        store_others="measures", stops_after=1_200, autocast=True)  # fmt: skip
 class FirstSteps(Code):
     """The history has "copy gain", "prefix/L.H" and "previous/L.H", as that of `Code`."""
 
@@ -51,7 +49,7 @@ class FirstSteps(Code):
             model, batches, steps=self.stops_after, lr=self.lr, betas=self.betas,
             weight_decay=0.01, schedule=self.rate, measures={"on": self.measure},
             measure_every=200, checkpoint=checkpoint, device=device, progress=progress,
-            autocast=self.autocast,
+            autocast=getattr(self, "autocast", False),
             loss_fn=lambda model, tokens: model.loss(tokens, self.clamp(tokens[:, :-1])),
         )  # fmt: skip
 
@@ -89,3 +87,10 @@ class FirstSteps(Code):
                 abs(held - wanted), "<", 0.02,
                 control=("made to do the other", abs(held - 1 + wanted)),
             )  # fmt: skip
+
+
+@recipe("two-layer-code-starts", "Two layers on code, first steps, to count", seeds=range(2, 10),
+        store_others="measures")  # fmt: skip
+class Starts(FirstSteps):
+    stops_after = 1_200
+    autocast = True  # the large products in bfloat16
