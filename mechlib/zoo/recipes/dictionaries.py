@@ -1,7 +1,7 @@
-"""Dictionaries for the last neurons of two-layer-code-mlp, and for those of the untrained models.
+"""Dictionaries for the last neurons of models of code, and for those of the untrained models.
 
-TopK on 32,768 activations of training code, for each of three models. Measured on held-out windows,
-before training and after:
+TopK on 32,768 activations of training code: three dictionaries for one model of one layer, and one
+for each of three models of two layers. Measured on held-out windows, before training and after:
 
     fvu, l0, alive      of the reconstruction
     loss/...            with the neurons replaced (`networks.spliced_losses`)
@@ -23,7 +23,6 @@ from mechlib.zoo.recipes import Recipe, recipe
 from mechlib.zoo.recipes.code import windows
 
 TOKENIZER = "code-512"
-LAYER = 1
 
 
 def model_of(name: str, trained: bool) -> Transformer:
@@ -33,11 +32,17 @@ def model_of(name: str, trained: bool) -> Transformer:
     return zoo.load(name) if trained else zoo.find(name).build()
 
 
+def last_layer(model: Transformer) -> int:
+    """The layer whose neurons are taken apart."""
+    return model.config.n_layers - 1
+
+
 def activations(model: Transformer, n: int, seed: int) -> Tensor:
-    """Neurons on n windows of training code, one token a row: (n * 256, neuron)."""
+    """Last neurons on n windows of training code, one token a row: (n * 256, neuron)."""
     tokens = Batches(code_tokens(TOKENIZER).train, n, 257, seed=seed)(0)
     found = [
-        networks.neurons(model, part[:, :-1], LAYER).flatten(0, 1) for part in tokens.split(32)
+        networks.neurons(model, part[:, :-1], last_layer(model)).flatten(0, 1)
+        for part in tokens.split(32)
     ]
     return torch.cat(found)
 
@@ -49,12 +54,12 @@ def spread_of(x: Tensor) -> Tensor:
 
 def measured(model: Transformer, dictionary: Dictionary, scale: Tensor) -> dict[str, float]:
     """The numbers above."""
-    held_out = windows(TOKENIZER, 32)
-    x = networks.neurons(model, held_out[:, :-1], LAYER).flatten(0, 1) / scale
+    held_out, layer = windows(TOKENIZER, 32), last_layer(model)
+    x = networks.neurons(model, held_out[:, :-1], layer).flatten(0, 1) / scale
     code = dictionary.latents(x)
     few = scores.sparsity(code)
     losses = networks.spliced_losses(
-        model, held_out, lambda x: dictionary(x / scale) * scale, LAYER
+        model, held_out, lambda x: dictionary(x / scale) * scale, layer
     )
     return {
         "fvu": scores.unexplained(x, dictionary.read(code)),
@@ -75,16 +80,30 @@ def spliced(history: History, which: int = -1) -> dict[str, float]:
     }
 
 
+ONE_LAYER = {"of": "one-layer-code-mlp", "same_model": True, "neurons": 512, "latents": 768}
+
+
+@recipe(
+    "one-layer-dictionary", "A TopK dictionary for the neurons of one-layer-code-mlp",
+    seeds=range(3), store_others="measures", **ONE_LAYER,
+)  # fmt: skip
+@recipe(
+    "one-layer-dictionary-untrained", "The same for the untrained model", trained=False,
+    seeds=range(3), store="measures", store_others="measures", **ONE_LAYER,
+)  # fmt: skip
 @recipe(
     "code-dictionary", "A TopK dictionary for the last neurons of two-layer-code-mlp",
-    seeds=range(3), store_others="measures",
+    seeds=range(3), store="measures", store_others="measures",
 )  # fmt: skip
 @recipe(
     "code-dictionary-untrained", "The same for the untrained model", trained=False,
     seeds=range(3), store="measures", store_others="measures",
 )  # fmt: skip
 class CodeDictionary(Recipe):
+    of = "two-layer-code-mlp"
+    same_model = False  # whether all seeds are for one model, or each for a seed of the model's own
     trained = True
+    neurons = 256
     latents = 512
     k = 16
     batch = 512
@@ -95,10 +114,12 @@ class CodeDictionary(Recipe):
     loss_points = 100
 
     def build(self) -> Dictionary:
-        return Dictionary(256, self.latents, "topk", k=self.k, patience=100, seed=self.seed)
+        return Dictionary(
+            self.neurons, self.latents, "topk", k=self.k, patience=100, seed=self.seed
+        )
 
     def run(self, model: Dictionary, *, device, progress, checkpoint) -> Run:
-        name = "two-layer-code-mlp" + (f"-s{self.seed}" if self.seed else "")
+        name = self.of + (f"-s{self.seed}" if self.seed and not self.same_model else "")
         transformer = model_of(name, self.trained)
         x = activations(transformer, self.windows, seed=100 + self.seed)
         scale = spread_of(x)

@@ -162,6 +162,10 @@ def scored(dictionary: Dictionary, features: Tensor, x: Tensor) -> Row:
 
 
 @recipe(
+    "adding-dictionaries-113", "Dictionaries on networks that add modulo 113", P=113,
+    adders=1, latents=1024, steps=600, kinds=("TopK 8",), store="measures",
+)  # fmt: skip
+@recipe(
     "adding-dictionaries", "Dictionaries on the neurons of networks that add (chapter 17)",
     store="measures",
 )  # fmt: skip
@@ -171,7 +175,7 @@ class OnAdders(Recipe):
     time."""
 
     P = 59
-    seeds = 3
+    adders = 3
     latents = 256
     steps = 1_000
     batch = 256
@@ -185,7 +189,7 @@ class OnAdders(Recipe):
         from mechlib import zoo  # not above: zoo imports the recipes
 
         history = History()
-        for seed in range(self.seeds):
+        for seed in range(self.adders):
             name = f"grokking-{self.P}" + (f"-s{seed}" if seed else "")
             adder, untrained = zoo.load(name), zoo.find(name).build()
             keys, grid = clock.key_frequencies(adder), modular.all_neurons(adder, self.P)
