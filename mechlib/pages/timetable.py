@@ -89,7 +89,9 @@ def leading(session: dict, known: dict) -> list[str]:
     parts = []
     if "show" in session:
         parts.append("\n**To show live**\n")
-        parts += [f"- {place(item, known)}: {item['what']}." for item in session["show"]]
+        for item in session["show"]:
+            end = "" if item["what"].endswith("?") else "."
+            parts.append(f"- {place(item, known)}: {item['what']}{end}")
     if "wrong" in session:
         parts.append("\n| What is said | What to answer | Where it is settled |\n|---|---|---|")
         parts += [

@@ -88,6 +88,8 @@ def test_what_to_show_must_stand_in_the_chapter():
     there = {"chapter": "05", "section": "One", "what": "a widget"}
     lines = timetable.leading({"show": [there]}, known)
     assert "- [chapter 5](../../notebooks/05_x.ipynb), *One*: a widget." in lines
+    asked = timetable.leading({"show": [there | {"what": "which row?"}]}, known)
+    assert asked[1].endswith("*One*: which row?")
     with pytest.raises(ValueError, match="has no heading 'Two'"):
         timetable.leading({"show": [there | {"section": "Two"}]}, known)
 
