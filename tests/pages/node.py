@@ -30,15 +30,15 @@ def text(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-def run(folder: Path, name: str, given: dict):
+def run(folder: Path, name: str, given: dict, small=lambda source: source):
     """What the case `name` of engine_cases.js, with the page's modules at hand, makes of `given`.
 
-    Skips the test when node is not installed.
+    small: what is done to each module first. Skips the test when node is not installed.
     """
     node = shutil.which("node")
     if node is None:
         pytest.skip("node is not on the path: the page's module runs in it here")
-    sources = [(FOLDER / name).read_text(encoding="utf-8") for name in MODULES]
+    sources = [small((FOLDER / name).read_text(encoding="utf-8")) for name in MODULES]
     program = folder / "program.mjs"
     cases = CASES.read_text(encoding="utf-8")
     program.write_text("\n".join([*sources, cases]), encoding="utf-8")

@@ -5,6 +5,7 @@ import random
 import pytest
 import torch
 from node import packed, run, text
+from smaller import small
 
 from mechlib import zoo
 from mechlib.grokking import modular
@@ -325,3 +326,20 @@ def test_a_stored_run_of_grokking_comes_out_again(tmp_path):
     found = run(tmp_path, "grokking_run", fastest)
     assert found is not None
     assert abs(found - fastest["grokked"]) <= 0.5 * fastest["grokked"]
+
+
+def test_the_smaller_source_of_the_book_does_the_same(tmp_path):
+    tokenizer, some = load_tokenizer("code-512"), texts()[:100]
+    json = (FOLDER / "code-512.json").read_text(encoding="utf-8")
+    given = {"json": json, "texts": some, "tokens": [tokenizer.encode(t) for t in some]}
+    assert run(tmp_path, "tokens", given) == run(
+        tmp_path, "tokens", given, lambda s: small(s, "js")
+    )
+    model = zoo.load("two-layer-code")
+    tokens = tokens_of(model.config, 40)
+    with torch.no_grad():
+        logits = model(tokens)
+    given = {"a": {"model": text(weights.pack(model, "float32")), "tokens": tokens[0].tolist(),
+                   "logits": packed(logits), "patterns": {}}}  # fmt: skip
+    found = run(tmp_path, "stored_models", given, lambda s: small(s, "js"))
+    assert found["a"]["logits"] < 1e-4

@@ -658,3 +658,20 @@ def test_text_is_legible_on_every_theme(show, theme):
             "e => [getComputedStyle(e).color, getComputedStyle(e).backgroundColor]"
         )
         assert contrast(ink, ground if own.endswith(", 0)") else own) >= 4.5, selector
+
+
+def test_each_has_a_caption_and_a_still_picture():
+    for widget in everyone():
+        still = widget.still()
+        assert "<svg" in still or still.count("<tr>") >= 3, type(widget).__name__
+        assert "nan" not in still.lower().replace("nance", "")
+        assert len(still) < 20_000
+    assert ClockAdder(13, [2], caption="Two clocks.").caption == "Two clocks."
+    assert "c = 7" in ClockAdder(13, [2, 5], a=5, b=2).still()
+    assert "true 0." in everyone()[1].still()
+
+
+@pytest.mark.browser
+def test_the_caption_stands_below(show):
+    page = show(ClockAdder(13, [2], caption="Turn <b>it</b>."))
+    assert page.locator(".mechlib-caption").inner_text() == "Turn <b>it</b>."

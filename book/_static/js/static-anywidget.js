@@ -28,6 +28,10 @@
         states.set(id, model);
       }
     }
+    // two widgets of a page may share a source or a style: the second names the first
+    for (const { state } of states.values())
+      for (const trait of ["_esm", "_css"])
+        if (state[trait]?.same) state[trait] = states.get(state[trait].same).state[trait];
     return states;
   }
 

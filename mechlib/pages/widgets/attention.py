@@ -6,6 +6,7 @@ import numpy as np
 import traitlets as T
 
 from mechlib.pages.widgets.page import PageWidget, array, finite, index, labels, pack_bytes, source
+from mechlib.pages.widgets.still import still_bars, still_patterns
 
 
 class AttentionWidget(PageWidget):
@@ -40,6 +41,7 @@ class AttentionWidget(PageWidget):
         head_names: Any = None,
         head: int = 0,
         position: int | None = None,
+        caption: str = "",
     ) -> None:
         names = labels(tokens)
         n = len(names)
@@ -66,11 +68,23 @@ class AttentionWidget(PageWidget):
             data=b"".join(raw for raw, _ in packed.values()),
             head=head,
             position=n - 1 if position is None else position,
+            caption=caption,
         )
 
     @T.validate("head", "position", "view")
     def _exists(self, proposal: dict) -> int:
         return index(proposal["value"], self._sizes[proposal["trait"].name], proposal["trait"].name)
+
+    def still(self) -> str:
+        heads, n = len(self.head_names), len(self.tokens)
+        raw = np.frombuffer(self.data, "u1")[: heads * n * n].reshape(heads, n, n)
+        pattern = raw[self.head] * (self.views[0]["scale"] / 255)
+        name, row = self.head_names[self.head], pattern[self.position]
+        best = sorted(range(n), key=lambda k: (-row[k], k))[:5]
+        return still_patterns(pattern[None], [name]) + still_bars(
+            [(self.tokens[k], float(row[k])) for k in best],
+            f"where {name} looks from “{self.tokens[self.position]}”",
+        )
 
     def _summary(self) -> str:
         return f"heads={len(self.head_names)}, tokens={len(self.tokens)}, views={len(self.views)}"

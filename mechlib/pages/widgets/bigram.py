@@ -15,6 +15,7 @@ from mechlib.pages.widgets.page import (
     pack_single,
     source,
 )
+from mechlib.pages.widgets.still import still_bars
 
 
 class BigramExplorer(PageWidget):
@@ -45,6 +46,7 @@ class BigramExplorer(PageWidget):
         true_log_probs: Any = None,
         k: int = 6,
         token: int = 0,
+        caption: str = "",
     ) -> None:
         names = labels(tokens)
         n = len(names)
@@ -70,11 +72,24 @@ class BigramExplorer(PageWidget):
             true=pack_half(np.take_along_axis(true, kept, 1).clip(min=-65_504)),
             distance=pack_single((np.exp(true) * gap).sum(1)),
             token=token,
+            caption=caption,
         )
 
     @T.validate("token")
     def _exists(self, proposal: dict) -> int:
         return index(proposal["value"], self._sizes["token"], "token")
+
+    def still(self) -> str:
+        shape = len(self.tokens), self.shown
+        kept = np.frombuffer(self.next_tokens, "<u2").reshape(shape)[self.token]
+        learned, true = (np.exp(np.frombuffer(part, "<f2").reshape(shape)[self.token].astype(float))
+                         for part in (self.learned, self.true))  # fmt: skip
+        best = sorted(range(self.shown), key=lambda k: (-round(learned[k], 4), kept[k]))[:5]
+        beside = [f" (true {true[k]:.2f})" if self.has_true else "" for k in best]
+        return still_bars(
+            [(self.tokens[kept[k]], f"{learned[k]:.2f}{more}") for k, more in zip(best, beside)],
+            f"the likeliest after “{self.tokens[self.token]}”",
+        )
 
     def _summary(self) -> str:
         return f"tokens={len(self.tokens)}, shown={self.shown}"

@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 import traitlets as T
 
-from mechlib.pages.widgets.live import LiveWidget, still_bars
-from mechlib.pages.widgets.page import array, index, labels, pack_single, source
+from mechlib.pages.widgets.page import PageWidget, array, index, labels, pack_single, source
+from mechlib.pages.widgets.still import still_bars
 
 
-class BigramLive(LiveWidget):
+class BigramLive(PageWidget):
     """Train logits = W_E W_U on pairs drawn from a known language, beside the true table.
 
     `probs` (word, next) are the true probabilities and `stationary` (word,) how often each word

@@ -3,9 +3,11 @@
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import traitlets as T
 
 from mechlib.pages.widgets.page import PageWidget, array, finite, index, source, whole
+from mechlib.pages.widgets.still import still_bars
 
 
 class ClockAdder(PageWidget):
@@ -34,6 +36,7 @@ class ClockAdder(PageWidget):
         amplitudes: Any = None,
         a: int = 5,
         b: int = 9,
+        caption: str = "",
     ) -> None:
         if P < 3:
             raise ValueError(f"P must be at least 3, got {P}")
@@ -54,6 +57,7 @@ class ClockAdder(PageWidget):
             active=[True] * len(frequencies),
             a=a % P,
             b=b % P,
+            caption=caption,
         )
 
     @T.validate("a", "b")
@@ -65,6 +69,18 @@ class ClockAdder(PageWidget):
         if len(proposal["value"]) != len(self.frequencies):
             raise ValueError(f"active needs {len(self.frequencies)} entries, one for each clock")
         return proposal["value"]
+
+    def still(self) -> str:
+        turn = 2 * np.pi / self.P
+        away = turn * (self.a + self.b - np.arange(self.P))
+        clocks = zip(self.frequencies, self.amplitudes, strict=True)
+        logits = sum(size * np.cos(k * away) for k, size in clocks)
+        best = sorted(range(self.P), key=lambda c: (-round(logits[c], 6), c))[:5]
+        return still_bars(
+            [(f"c = {c}", float(logits[c])) for c in best],
+            f"{self.a} + {self.b} modulo {self.P}: the largest logits, from clocks of frequency "
+            f"{', '.join(map(str, self.frequencies))}",
+        )
 
     def _summary(self) -> str:
         return f"P={self.P}, frequencies={self.frequencies}"

@@ -17,6 +17,7 @@ from mechlib.pages.widgets.page import (
     source,
     whole,
 )
+from mechlib.pages.widgets.still import still_curves
 
 
 class CurveScrubber(PageWidget):
@@ -61,6 +62,7 @@ class CurveScrubber(PageWidget):
         logx: bool = False,
         logy: bool = False,
         position: int | None = None,
+        caption: str = "",
     ) -> None:
         if not curves:
             raise ValueError("curves is empty: give at least one name and its values")
@@ -103,11 +105,19 @@ class CurveScrubber(PageWidget):
             logx=logx,
             logy=logy,
             position=len(stops) - 1 if position is None else position,
+            caption=caption,
         )
 
     @T.validate("position")
     def _exists(self, proposal: dict) -> int:
         return index(proposal["value"], self._sizes["position"], "position")
+
+    def still(self) -> str:
+        cuts = np.cumsum(self.lengths)[:-1]
+        x, y = (np.split(np.frombuffer(part, "<f4"), cuts)
+                for part in (self.curve_steps, self.curve_values))  # fmt: skip
+        curves = dict(zip(self.names, zip(x, y, strict=True), strict=True))
+        return still_curves(curves, self.logx, self.logy)
 
     def _summary(self) -> str:
         return f"curves={len(self.names)}, stops={len(self.stops)}, frame={tuple(self.shape)}"

@@ -7,11 +7,11 @@ import numpy as np
 import traitlets as T
 
 from mechlib.pages.figures import token_label
-from mechlib.pages.widgets.live import LiveWidget, still_bars
-from mechlib.pages.widgets.page import array, index, pack_single, source
+from mechlib.pages.widgets.page import PageWidget, array, index, pack_single, source
+from mechlib.pages.widgets.still import still_bars
 
 
-class EigenvaluesAndComposition(LiveWidget):
+class EigenvaluesAndComposition(PageWidget):
     """The eigenvalues of every head's circuit in the plane, and composition scores beside chance.
 
     `spectra` has for each model, by its name, complex (head, k) eigenvalues; the page orders them

@@ -7,8 +7,8 @@ from typing import Any
 
 import traitlets as T
 
-from mechlib.pages.widgets.live import LiveWidget, still_bars
-from mechlib.pages.widgets.page import source
+from mechlib.pages.widgets.page import PageWidget, source
+from mechlib.pages.widgets.still import still_bars
 
 VIEWS = ("answers", "losses", "spectrum", "circles")
 RUNS = Path(__file__).with_name("grokking_runs.json")
@@ -23,7 +23,7 @@ def stored_runs() -> list[dict[str, Any]]:
     return json.loads(RUNS.read_text(encoding="utf-8"))
 
 
-class GrokkingLive(LiveWidget):
+class GrokkingLive(PageWidget):
     """Train the one-layer transformer on a + b modulo P in the page, from scratch.
 
     d_model 48, 4 heads, MLP 96, full batch, AdamW with rate 5e-3, betas (0.9, 0.98). Readers say

@@ -2,9 +2,11 @@
 
 from typing import Any
 
+import numpy as np
 import traitlets as T
 
 from mechlib.pages.widgets.page import PageWidget, array, finite, index, pack_single, source
+from mechlib.pages.widgets.still import still_bars
 
 
 class KroneckerWidget(PageWidget):
@@ -21,7 +23,9 @@ class KroneckerWidget(PageWidget):
     W = T.Bytes(b"").tag(sync=True)
     cell = T.List(T.Int(), minlen=2, maxlen=2, default_value=[0, 0]).tag(sync=True)
 
-    def __init__(self, A: Any, W: Any, *, cell: tuple[int, int] = (0, 0)) -> None:
+    def __init__(
+        self, A: Any, W: Any, *, cell: tuple[int, int] = (0, 0), caption: str = ""
+    ) -> None:
         A, W = (finite(array(M, name, (None, None)), name) for M, name in ((A, "A"), (W, "W")))
         if A.size * W.size > 4096:
             raise ValueError(f"A ⊗ W has {A.size * W.size} cells, at most 4096 can be shown")
@@ -31,12 +35,24 @@ class KroneckerWidget(PageWidget):
             A=pack_single(A),
             W=pack_single(W),
             cell=list(cell),
+            caption=caption,
         )
 
     @T.validate("cell")
     def _exists(self, proposal: dict) -> list[int]:
         pairs = zip(proposal["value"], self._sizes, ("row", "column"), strict=True)
         return [index(value, size, f"cell's {name}") for value, size, name in pairs]
+
+    def still(self) -> str:
+        rows, columns = self.shapes[1]
+        A, W = (np.frombuffer(part, "<f4").reshape(shape)
+                for part, shape in zip((self.A, self.W), self.shapes))  # fmt: skip
+        (q, r), (k, c) = divmod(self.cell[0], rows), divmod(self.cell[1], columns)
+        a, w = float(A[q, k]), float(W[r, c])
+        return still_bars(
+            [(f"A[{q}, {k}]", a), (f"W[{r}, {c}]", w), ("their product", a * w)],
+            f"cell {tuple(self.cell)} of A ⊗ W",
+        )
 
     def _summary(self) -> str:
         return f"A={tuple(self.shapes[0])}, W={tuple(self.shapes[1])}"

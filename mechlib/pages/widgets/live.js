@@ -89,25 +89,15 @@ function guarded(said, f) {
   }
 }
 
-// Hides the still picture that stands in for the widget where no script runs, and puts the caption under it.
-function alive(model, el, root) {
-  el.closest(".cell_output, .jp-OutputArea, .mechlib-host")?.querySelectorAll(".mechlib-still").forEach((still) => { still.hidden = true; });
-  if (model.get("caption")) el.append(make("p", { class: "mechlib-caption" }, model.get("caption")));
-  return root;
-}
-
-// As `mount` in shared.js, with the still picture put away. A widget that cannot start says why.
+// As `mount` in shared.js; a widget that cannot start says why.
 function mount_live(context, title, data, settings, build) {
-  const { model, el } = context;
-  const close = mount(context, title, data, settings, (root) => {
+  return mount(context, title, data, settings, (root) => {
     const said = status();
     let draw = null;
     guarded(said, () => { draw = build(root); });
     if (draw === null) root.append(said);
     return draw ?? (() => {});
   });
-  alive(model, el);
-  return () => { close(); el.querySelectorAll(".mechlib-caption").forEach((c) => c.remove()); };
 }
 
 // ---- work behind the page -----------------------------------------------------------------------

@@ -6,12 +6,11 @@ from typing import Any
 import torch
 import traitlets as T
 
-from mechlib.pages.widgets.live import LiveWidget
-from mechlib.pages.widgets.page import array, finite, pack_half, source
+from mechlib.pages.widgets.page import PageWidget, array, finite, pack_half, source
 from mechlib.pages.widgets.weights import pack, rounded
 
 
-class PlayOthello(LiveWidget):
+class PlayOthello(PageWidget):
     """Play moves on the six by six board; a network reads them, and a probe reads the network.
 
     `game` is a game of `mechlib.othello.games` (of one; all of its moves are played at the start).

@@ -12,6 +12,8 @@ from typing import Any
 
 import anywidget
 import numpy as np
+import traitlets as T
+from IPython.display import HTML, display
 from torch import Tensor
 
 from mechlib.pages.figures import token_labels
@@ -29,9 +31,24 @@ def source(*names: str) -> str:
 
 
 class PageWidget(anywidget.AnyWidget):
-    """A widget whose `repr` is the same at every run, so that stored notebooks can be compared."""
+    """A widget whose `repr` is the same at every run, so that stored notebooks can be compared.
+
+    `caption` stands below it. `still()` is plain HTML that stands before it: what a reader sees in
+    print, without JavaScript, and on a code host. The widget hides it once it runs.
+    """
+
+    caption = T.Unicode().tag(sync=True)
 
     _css = (_HERE / "widget.css").read_text(encoding="utf-8")
+
+    def still(self) -> str:
+        """The first state as HTML, made of the same numbers that the page computes."""
+        return ""
+
+    def _ipython_display_(self) -> None:
+        if self.still():
+            display(HTML(f'<div class="mechlib-still">{self.still()}</div>'))
+        display({"text/plain": repr(self)} | self._repr_mimebundle_()[0], raw=True)
 
     def _summary(self) -> str:
         return ""

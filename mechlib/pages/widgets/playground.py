@@ -5,8 +5,9 @@ from typing import Any
 import torch
 import traitlets as T
 
-from mechlib.pages.widgets.live import LIBRARY, ModelWidget, model_state, still_bars, still_tokens
+from mechlib.pages.widgets.live import LIBRARY, ModelWidget, model_state
 from mechlib.pages.widgets.page import source
+from mechlib.pages.widgets.still import still_bars, still_tokens
 
 
 class Playground(ModelWidget):

@@ -40,6 +40,13 @@ function put(model, changes) {
   model.save_changes();
 }
 
+// Hides the still picture that stands in for the widget where no script runs, and gives what stands
+// under it: the caption.
+function alive(model, el) {
+  el.closest(".cell_output, .jp-OutputArea, .mechlib-host")?.querySelectorAll(".mechlib-still").forEach((still) => { still.hidden = true; });
+  return model.get("caption") ? [make("p", { class: "mechlib-caption" }, model.get("caption"))] : [];
+}
+
 // build(root) makes the elements and returns draw(); new data builds anew, a new setting draws.
 function mount({ model, el }, title, data, settings, build) {
   const root = make("div", { class: "mechlib-widget", role: "group", "aria-label": title });
@@ -54,10 +61,12 @@ function mount({ model, el }, title, data, settings, build) {
   for (const name of data) model.on(`change:${name}`, rebuild);
   for (const name of settings) model.on(`change:${name}`, redraw);
   rebuild();
+  const under = alive(model, el);
+  el.append(...under);
   return () => {
     for (const name of data) model.off(`change:${name}`, rebuild);
     for (const name of settings) model.off(`change:${name}`, redraw);
-    root.remove();
+    [root, ...under].forEach((node) => node.remove());
   };
 }
 

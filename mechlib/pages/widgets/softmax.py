@@ -2,9 +2,11 @@
 
 from typing import Any
 
+import numpy as np
 import traitlets as T
 
 from mechlib.pages.widgets.page import PageWidget, array, finite, index, labels, pack_single, source
+from mechlib.pages.widgets.still import still_bars
 
 
 class SoftmaxExplorer(PageWidget):
@@ -31,6 +33,7 @@ class SoftmaxExplorer(PageWidget):
         temperature: float = 1.0,
         causal: bool = True,
         query: int | None = None,
+        caption: str = "",
     ) -> None:
         names = labels(tokens)
         n = len(names)
@@ -44,11 +47,25 @@ class SoftmaxExplorer(PageWidget):
             temperature=temperature,
             causal=causal,
             query=n - 1 if query is None else query,
+            caption=caption,
         )
 
     @T.validate("query")
     def _exists(self, proposal: dict) -> int:
         return index(proposal["value"], self._sizes["query"], "query")
+
+    def still(self) -> str:
+        n = len(self.tokens)
+        row = np.frombuffer(self.scores, "<f4").reshape(n, n)[self.query].astype(float)
+        if self.causal:
+            row = row[: self.query + 1]
+        row = np.exp((row - row.max()) / self.temperature)
+        row = row / row.sum()
+        best = sorted(range(len(row)), key=lambda k: (-round(row[k], 6), k))[:5]
+        return still_bars(
+            [(self.tokens[k], float(row[k])) for k in best],
+            f"what “{self.tokens[self.query]}” attends to at a temperature of {self.temperature:g}",
+        )
 
     def _summary(self) -> str:
         return f"tokens={len(self.tokens)}"

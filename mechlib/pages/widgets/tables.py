@@ -7,13 +7,22 @@ import numpy as np
 import traitlets as T
 
 from mechlib.pages.figures import token_label
-from mechlib.pages.widgets.live import LiveWidget, still_bars
-from mechlib.pages.widgets.page import array, finite, index, labels, pack_rows, pack_single, source
+from mechlib.pages.widgets.page import (
+    PageWidget,
+    array,
+    finite,
+    index,
+    labels,
+    pack_rows,
+    pack_single,
+    source,
+)
+from mechlib.pages.widgets.still import still_bars
 
 PICKED = ("source", "destination", "out", "rival_destination", "rival_out")
 
 
-class TablesThatAnswer(LiveWidget):
+class TablesThatAnswer(PageWidget):
     """Pick source, destination and out: QK row, OV row, and a crossing that one head gets wrong.
 
     `model` has no LayerNorm, no MLP, and no layer (then the table is of next tokens) or one. The

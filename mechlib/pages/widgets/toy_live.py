@@ -6,11 +6,10 @@ from typing import Any
 import numpy as np
 import traitlets as T
 
-from mechlib.pages.widgets.live import LiveWidget
-from mechlib.pages.widgets.page import array, source
+from mechlib.pages.widgets.page import PageWidget, array, source
 
 
-class ToyLive(LiveWidget):
+class ToyLive(PageWidget):
     """Train ReLU(x W Wᵀ + b) with W (feature, 2) in the page, on features that the reader makes.
 
     Each feature is there with the chance `density`, and then uniform in [0, 1]; the squared error

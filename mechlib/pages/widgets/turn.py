@@ -6,13 +6,12 @@ from typing import Any
 import numpy as np
 import traitlets as T
 
-from mechlib.pages.widgets.live import LiveWidget
-from mechlib.pages.widgets.page import array, finite, index, pack_half, source
+from mechlib.pages.widgets.page import PageWidget, array, finite, index, pack_half, source
 
 FIGURES = ("arc", "line", "corner")
 
 
-class TurnAnArc(LiveWidget):
+class TurnAnArc(PageWidget):
     """Turn an arc, a line or a corner; units of the convolutional network of chapter 1 answer.
 
     `networks` is a list of (name, `mechlib.vision.convnet.ShapeNet`, units of layer 3, curves):

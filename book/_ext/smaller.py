@@ -1,0 +1,67 @@
+"""The book's scripts and styles without their comments and blanks, at the end of a build.
+
+The source stays as it is written, in the repository and in the notebooks; only what the built book
+serves is made smaller. Widgets travel inside the pages, each with its source and style; where two
+widgets of a page share a text, the second names the first (static-anywidget.js reads that).
+"""
+
+import functools
+import json
+import re
+from pathlib import Path
+
+from rcssmin import cssmin
+from rjsmin import jsmin
+
+STATES = re.compile(
+    r'(<script type="application/vnd\.jupyter\.widget-state\+json">)(.*?)(</script>)', re.DOTALL
+)
+
+
+@functools.cache
+def small(text: str, kind: str) -> str:
+    """The same program (kind "js") or style (kind "css") in fewer bytes."""
+    return jsmin(text) if kind == "js" else cssmin(text)
+
+
+def small_page(text: str) -> str:
+    """A page of the book with the widgets it holds made smaller."""
+    return STATES.sub(lambda match: match[1] + small_states(match[2]) + match[3], text)
+
+
+def small_states(text: str) -> str:
+    """The state of a page's widgets, as JSON that may stand in a script tag."""
+    states = json.loads(text)
+    seen: dict[str, str] = {}
+    for name, model in states["state"].items():
+        for trait, kind in (("_esm", "js"), ("_css", "css")):
+            source = model["state"].get(trait)
+            if not isinstance(source, str):
+                continue  # none, or named by an earlier build
+            source = small(source, kind)
+            first = seen.setdefault(source, name)
+            model["state"][trait] = source if first == name else {"same": first}
+    return json.dumps(states, separators=(",", ":")).replace("</", "<\\/")
+
+
+def small_all(app, exception) -> None:
+    """Every page and every script and style of the book's own, when the build went well."""
+    if exception is not None or app.builder.format != "html":
+        return
+    out, own = Path(app.outdir), Path(app.srcdir) / "book" / "_static"
+    for path in sorted(out.rglob("*.html")):
+        text = path.read_text("utf-8")
+        smaller = small_page(text)
+        if smaller != text:
+            path.write_text(smaller, "utf-8")
+    for kind in ("js", "css"):
+        for source in sorted((own / kind).glob(f"*.{kind}")):
+            built = out / "_static" / kind / source.name
+            if built.is_file():
+                built.write_text(small(built.read_text("utf-8"), kind), "utf-8")
+
+
+def setup(app) -> dict:
+    """Sphinx's hook; after every other one, which may still write pages."""
+    app.connect("build-finished", small_all, priority=900)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
