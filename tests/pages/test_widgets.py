@@ -185,6 +185,9 @@ def test_widgets_run_offline_from_one_source():
         "bpe.js",
         "training.js",
         "live.js",
+        "toy.js",
+        "othello_rules.js",
+        "convnet.js",
     }  # what stands before a widget
     assert library < {path.name for path in scripts}
     for path in [*scripts, *FOLDER.glob("*.css")]:
