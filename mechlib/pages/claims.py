@@ -411,7 +411,9 @@ def _in_notebook() -> bool:
 
 def _plain(x: Any, name: str) -> Any:
     """A Python number, string, bool or None from whatever holds one element."""
-    if x is None or isinstance(x, (str, bool, int, float)):
+    if isinstance(x, float):
+        return float(x)  # numpy's float64 is a float of another type
+    if x is None or isinstance(x, (str, bool, int)):
         return x
     if getattr(x, "size", None) == 1 or (callable(getattr(x, "numel", None)) and x.numel() == 1):
         x = x.item()

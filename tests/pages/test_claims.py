@@ -290,3 +290,8 @@ def test_a_wider_reading_error_never_undoes_a_replication(theirs, ours, wants):
         assert wide == "replicates"
     assert wants is not None or narrow in ("replicates", "differs")
     assert wants is None or narrow in ("replicates", "weaker")
+
+
+def test_numbers_of_numpy_are_numbers(capsys):
+    claim("It is {}", [np.float64(0.25), np.float64(0.5)], ">", 0.1, paper=Paper("A", 0.3))
+    assert capsys.readouterr().out.startswith("✓ It is 0.375 (0.250 to 0.500 over 2 seeds)")
