@@ -25,15 +25,7 @@ HELD_OUT = (1, 0)  # seed of the held-out games; training games have (0, seed, s
 
 
 @recipe("othello", "Six layers on random games of Othello, 6 by 6 squares")
-@recipe(
-    "othello-half",
-    "The same from another start and on other games, for less than half as long",
-    seeds=(1,),
-    steps=3_000,
-    trained_at=(0, 100, 200, 400, 700, 1000, 1500, 2000, 2500, 3000),
-    snapshots_at=(),
-    most_illegal=0.02,
-)
+@recipe("othello-s1", "The same from another start, on other games", seeds=(1,), snapshots_at=())
 class Othello(Recipe):
     layers, d_model, heads = 6, 112, 4
     batch = 128
