@@ -35,6 +35,8 @@ This page is made from those records, as they lie in the stored notebooks.
 A check that fails stops its notebook, so every line below passed its own bound.
 That is not yet a replication: the models here are far smaller than the papers', and some effects
 come out weaker in them, or differently.
+How far each claim is from failing, and what its check says to its control, has
+[a page of its own](margins.md).
 """
 
 # What a reader of a replication wants to see first comes first.
