@@ -235,8 +235,8 @@ def test_bad_input_gets_a_plain_sentence(tmp_path):
 
 def test_packing_refuses_what_half_precision_cannot_hold():
     model = model_of(ARCHITECTURES["one layer"])
-    with pytest.raises(ValueError, match="dtype: got 'int8'"):
-        weights.pack(model, "int8")
+    with pytest.raises(ValueError, match="dtype: got 'int4'"):
+        weights.pack(model, "int4")
     with torch.no_grad():
         model.W_E[0, 0] = 1e6
     with pytest.raises(ValueError, match="W_E holds numbers that float16 cannot hold"):
