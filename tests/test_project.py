@@ -67,7 +67,7 @@ ORDER = {
         "lens",
         "names_task",
     ],
-    "grokking": ["modular", "fourier", "progress", "clock", "sweeps"],
+    "grokking": ["modular", "fourier", "progress", "clock", "sweeps", "groups", "products"],
     "superposition": [
         "toys",
         "geometry",

@@ -330,7 +330,7 @@ def test_every_stored_model_loads_and_its_claims_were_met(name):
 
 def test_the_weights_leave_room():
     """A clone stays small: everything beside the code of the zoo, in bytes."""
-    assert sum(path.stat().st_size for path in zoo.WEIGHTS.iterdir()) < 58_000_000
+    assert sum(path.stat().st_size for path in zoo.WEIGHTS.iterdir()) < 59_900_000
 
 
 def budgets() -> dict[tuple[str, ...], float]:
@@ -344,8 +344,8 @@ def budgets() -> dict[tuple[str, ...], float]:
 
 def test_every_file_of_recipes_keeps_to_its_budget():
     found = budgets()
-    assert len(found) == 9
-    assert round(sum(found.values()), 1) == 58
+    assert len(found) == 10
+    assert round(sum(found.values()), 1) == 59.9
     named = {name for files in found for name in files}
     spent = dict.fromkeys(found, 0.0)
     modules = {n: type(r).__module__.split(".")[-1] for n, r in zoo.registry().items()}
