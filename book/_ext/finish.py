@@ -28,7 +28,6 @@ MATHEMATICS = (
     r"<script>window\.MathJax(?:(?!</script>).)*</script>",
     r'<script[^>]*src="[^"]*mathjax[^"]*"[^>]*></script>',
 )
-STEPWISE = (Path(__file__).parent / "formulas.js").read_text("utf-8")
 # The theme's first script knows no mode but what was chosen before: without a choice, the system's.
 MODES = (
     ('localStorage.getItem("mode") || ""', 'localStorage.getItem("mode") || "auto"'),
@@ -45,13 +44,6 @@ def finish(text: str, icons: str, size_of) -> str:
     """The page `text`, finished. `icons`: the theme's icon file; `size_of`: a picture's size."""
     for pattern in UNNEEDED if has_mathematics(text) else UNNEEDED + MATHEMATICS:
         text = re.sub(pattern, "", text, flags=re.DOTALL)
-    text = re.sub(
-        r"(<script>window\.MathJax(?:(?!</script>).)*)",
-        lambda m: f"{m[1]};\n{STEPWISE}",
-        text,
-        count=1,
-        flags=re.DOTALL,
-    )
     for without, with_system in MODES:
         text = text.replace(without, with_system)
     text = re.sub(
