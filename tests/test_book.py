@@ -124,6 +124,8 @@ SETTLED = """() => {
 }"""
 FACTS = """async () => {
   const all = (selector) => [...document.querySelectorAll(selector)];
+  // a picture further down would wait to be scrolled to
+  all('.bd-article img[loading]').forEach(e => { e.loading = 'eager'; });
   await Promise.all(all('.bd-article img').map(e => e.decode().catch(() => {})));
   return {
     mathematics: all('mjx-container').length,
