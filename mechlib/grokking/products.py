@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from mechlib.grokking import modular
 from mechlib.grokking.groups import Group, Representation
 
 
@@ -77,15 +78,10 @@ class Products:
     @torch.no_grad()
     def scores(self, model: Multiplier) -> dict[str, float]:
         """Share of right answers on the shown and on the unseen pairs, and the mean losses."""
-        logits = model.logits().cpu()
-        right = logits.argmax(-1) == self.group.table
-        losses = F.cross_entropy(
-            logits.flatten(0, 1), self.group.table.flatten(), reduction="none"
-        ).view_as(right)
-        found = {}
+        logits, found = model.logits().cpu(), {}
         for name, where in (("train", self.shown), ("test", ~self.shown)):
-            found[f"{name} accuracy"] = float(right[where].float().mean())
-            found[f"{name} loss"] = float(losses[where].mean())
+            loss, accuracy = modular.score(logits[where], self.group.table[where])
+            found |= {f"{name} accuracy": accuracy, f"{name} loss": loss}
         return found
 
 
@@ -122,17 +118,3 @@ def character_shares(
     total = centred.square().mean()
     parts = [character_logits(logits, group, [rho]).square().mean() for rho in representations]
     return torch.stack(parts) / total
-
-
-def key_representations(
-    logits: Float[Tensor, "a b answer"], group: Group, representations: Sequence[Representation]
-) -> list[Representation]:
-    """The representations that a network uses, by this rule: their character carries at least a
-    tenth of what the largest carries in the logits."""
-    carried = character_shares(logits, group, representations)
-    return [rho for rho, c in zip(representations, carried) if c >= carried.max() / 10]
-
-
-def pair_loss(logits: Float[Tensor, "a b answer"], group: Group) -> float:
-    """Mean cross-entropy over all pairs, in nats."""
-    return float(F.cross_entropy(logits.flatten(0, 1), group.table.flatten()))

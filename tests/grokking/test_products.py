@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mechlib.grokking import groups, products
+from mechlib.grokking import groups, products, progress
 
 GROUP = groups.dihedral(3)
 EACH = groups.irreducible(GROUP)
@@ -21,7 +21,7 @@ def test_logits_made_of_one_character_are_found_to_be_that():
     assert torch.allclose(products.character_logits(logits, GROUP, [rho]), logits)
     shares = products.character_shares(logits, GROUP, EACH)
     assert torch.allclose(shares, torch.tensor([0.0, 0, 1], dtype=shares.dtype), atol=1e-9)
-    assert products.pair_loss(30 * logits, GROUP) < 1e-9  # the right answer is on top
+    assert progress.pair_loss(30 * logits, GROUP.table) < 1e-9  # the right answer is on top
 
 
 def test_means_by_quotient_against_a_loop():

@@ -32,20 +32,27 @@ def test_batched_logits_are_each_models_own():
                 assert (got[i] - plain).abs().max() < 1e-10
 
 
+def by_torch(cell, tasks):
+    """The cell's model, trained by torch alone: step by step on the shown pairs of each task."""
+    model = cell.build()
+    opt = torch.optim.AdamW(
+        model.parameters(), lr=cell.lr, betas=(0.9, 0.98), weight_decay=cell.weight_decay
+    )
+    for step, task in enumerate(tasks):
+        opt.param_groups[0]["lr"] = cell.lr * min(1, (step + 1) / 10)
+        opt.zero_grad()
+        modular.loss(model, task.train_pairs, task.train_answers).backward()
+        opt.step()
+    return model
+
+
 @pytest.mark.parametrize("optimizer", ["adamw"])
 def test_a_chunk_trains_each_model_as_torch_would_alone(optimizer):
     chunk = cells(fraction=0.6)
     rows, weights = sweeps.train_together(chunk, device="cpu", evidence=False)
     for i, cell in enumerate(chunk):
-        model, task = cell.build(), cell.task()
-        opt = torch.optim.AdamW(
-            model.parameters(), lr=cell.lr, betas=(0.9, 0.98), weight_decay=cell.weight_decay
-        )
-        for step in range(cell.steps):
-            opt.param_groups[0]["lr"] = cell.lr * min(1, (step + 1) / 10)
-            opt.zero_grad()
-            modular.loss(model, task.train_pairs, task.train_answers).backward()
-            opt.step()
+        task = cell.task()
+        model = by_torch(cell, [task] * cell.steps)
         for name, w in model.state_dict().items():
             assert (weights[name][i] - w).abs().max() < 2e-5, name
         want = modular.score(modular.fast_logits(model, task.test_pairs), task.test_answers)
@@ -61,15 +68,9 @@ def test_after_the_first_steps_the_other_share_is_trained_on():
     chunk = [Cell(**SMALL | {"fraction": f}, seed=s, **begun) for s in (1, 2) for f in (0.3, 0.2)]
     rows, weights = sweeps.train_together(chunk, device="cpu", evidence=False)
     for i, cell in enumerate(chunk):
-        model, small, large = cell.build(), cell.task(), cell.beginning().task()
+        small, large = cell.task(), cell.beginning().task()
         assert set(small.train.tolist()) < set(large.train.tolist())
-        opt = torch.optim.AdamW(model.parameters(), lr=cell.lr, betas=(0.9, 0.98), weight_decay=1.0)
-        for step in range(cell.steps):
-            task = large if step < 2 else small
-            opt.param_groups[0]["lr"] = cell.lr * min(1, (step + 1) / 10)
-            opt.zero_grad()
-            modular.loss(model, task.train_pairs, task.train_answers).backward()
-            opt.step()
+        model = by_torch(cell, [large] * 2 + [small] * (cell.steps - 2))
         for name, w in model.state_dict().items():
             assert (weights[name][i] - w).abs().max() < 2e-5, name
         assert rows[i]["n_train"] == small.n_train
