@@ -5,9 +5,10 @@ from html import escape
 
 import numpy as np
 
-from mechlib.pages.figures import token_label
+from mechlib.pages.figures import CYCLE, token_label
 
-COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a8a8a")
+# the palette of the figures, without its black; this grey is seen on a dark page, too
+COLORS = (*(color.lower() for color in CYCLE[:6]), "#8a8a8a")
 
 
 def still_tokens(tokens: list[str]) -> str:
