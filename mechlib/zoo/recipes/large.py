@@ -38,7 +38,7 @@ from mechlib.zoo.recipes import Recipe, loss_fell, recipe
 from mechlib.zoo.recipes.code import by_head, copy_gain, patterns_of, repeated_segments, windows
 
 
-@recipe("large-code", "Four layers with MLPs on code, the largest model here", seeds=(0, 1))
+@recipe("large-code", "Four layers with MLPs on code, the largest model here", seeds=(0, 1, 2))
 class LargeCode(Recipe):
     tokenizer = "code-2048"
     batch = 16  # windows of 257 tokens
