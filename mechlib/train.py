@@ -215,7 +215,8 @@ def train(
         snapshot_at: steps whose weights are kept (s means: after s updates).
         checkpoint: file from which an interrupted run goes on; written every `checkpoint_every`
             steps and at the end.
-        device: "cuda" when there is one, unless told. The model comes back to where it was.
+        device: where to train, "cuda" say; unless told, where the model is, so that a loss or a
+            measure that holds tensors of its own finds them there. The model comes back.
         autocast: bfloat16 where torch holds it to be safe; weights and optimizer stay as they are.
         optimizer: parameters -> optimizer, instead of AdamW. `lr` and the schedule then multiply
             nothing: the factor scales whatever rates the optimizer came with.
@@ -231,7 +232,7 @@ def train(
     snapshot_steps = _check_arguments(steps, warmup, schedule, checkpoint_every, snapshot_at)
     measure_steps = _measure_steps(measure_every, steps)
     home = next(model.parameters()).device
-    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = torch.device(device or home)
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ValueError("device: got 'cuda', but torch finds no GPU here; accepted: 'cpu'")
 

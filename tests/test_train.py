@@ -441,6 +441,15 @@ def test_no_gpu_is_said_plainly():
         train(Table(), batch_at, **SETTINGS | {"device": "cuda"})
 
 
+def test_it_trains_where_the_model_is_although_there_is_a_gpu(monkeypatch):
+    """A notebook's own loss holds tensors that nobody moves, and its model stays beside them."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    seen = []
+    look = {"x": lambda model: seen.append(model.W_E.device.type) or 0.0}
+    train(Table(), batch_at, **SETTINGS | {"device": None, "measures": look})
+    assert set(seen) == {"cpu"}
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_on_a_gpu_it_trains_the_same_thing(tmp_path):
     here = train(Table(), batch_at, **SETTINGS)

@@ -222,7 +222,8 @@ def train(
     """Make a model anew by its recipe, check its claims, and store it. Gives the claims' records.
 
     Goes on from its checkpoint (in the cache folder) when an earlier call was interrupted; `fresh`
-    throws that away first. `into`: a folder to store in, instead of the zoo's own.
+    throws that away first. `device`: a GPU where there is one, unless told. `into`: a folder to
+    store in, instead of the zoo's own.
 
     Raises ClaimFailed when a claim does not hold: then nothing is stored and what was stored
     before stays, as does the checkpoint, so that a second call checks again without training.
@@ -235,6 +236,7 @@ def train(
             checkpoint.unlink(missing_ok=True)
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
 
+    device = device or _fastest()
     resumed, began = checkpoint.exists(), time.monotonic()
     run = chosen.run(chosen.build(), device=device, progress=progress, checkpoint=checkpoint)
     about = _about(chosen, run, _device_kind(device))
@@ -324,6 +326,7 @@ def check_training(name: str, device: str | None = None) -> list[dict]:
     Raises ClaimFailed when one does not hold."""
     with tempfile.TemporaryDirectory() as nowhere:
         chosen, folder = find(name), Path(nowhere)
+        device = device or _fastest()
         run = chosen.run(chosen.build(), device=device, progress=False, checkpoint=None)
         about = _about(chosen, run, _device_kind(device))
         return _store(chosen, folder, about, run.model.state_dict(), run.snapshots)
@@ -437,6 +440,10 @@ def _versions() -> dict[str, str]:
     }
 
 
-def _device_kind(device: str | None) -> str:
-    chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+def _fastest() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _device_kind(device: str) -> str:
+    chosen = torch.device(device)
     return torch.cuda.get_device_name(chosen) if chosen.type == "cuda" else chosen.type
