@@ -66,6 +66,7 @@ ORDER = {
         "vectors",
         "lens",
         "names_task",
+        "pieces",
     ],
     "grokking": ["modular", "fourier", "progress", "clock", "sweeps", "groups", "products"],
     "superposition": [

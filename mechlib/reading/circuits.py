@@ -303,6 +303,55 @@ def term_importance(
     return TermImportance(uniform, losses, marginal)
 
 
+class LayerWorth(NamedTuple):
+    """Nats that the heads of two layers take off the loss; negative is better. `layer_worth`."""
+
+    first_alone: float
+    first_beside_second: float
+    second_alone: float
+    second_beside_first: float
+    first_at_its_own_place: float
+
+    @property
+    def gap(self) -> float:
+        """Nats that the second layer saves beyond the first, each beside the direct path alone."""
+        return self.first_alone - self.second_alone
+
+
+def layer_worth(
+    resid: Float[Tensor, "batch pos d_model"],
+    patterns: Float[Tensor, "layer batch head query key"],
+    W_V: Float[Tensor, "layer head d_model d_head"],
+    W_O: Float[Tensor, "layer head d_head d_model"],
+    W_U: Float[Tensor, "d_model d_vocab"],
+    tokens: Int[Tensor, "batch pos"],
+    norm: Callable[[int, Tensor], Tensor] = lambda layer, x: x,
+) -> LayerWorth:
+    """What each of two layers of heads is worth, alone and beside the other, patterns frozen.
+
+    Both layers read the stream that enters the first, so that virtual heads are left out. "At its
+    own place" is the first layer with only the diagonal of its patterns: a head that looks at
+    itself is a direct path by another name. Arguments as for `term_importance`; ValueError for
+    another number of layers than two.
+
+    Source: Elhage et al. 2021, "Term importance analysis".
+    """
+    _check_layers(resid, patterns, W_V, W_O, W_U)
+    if len(patterns) != 2:
+        raise ValueError(f"patterns must be of two layers, got {len(patterns)}")
+
+    def written(layer: int, pattern: Tensor) -> Tensor:
+        return _head_results(norm(layer, resid), pattern, W_V[layer], W_O[layer]).sum(1)
+
+    def loss(*streams: Tensor) -> float:
+        return logit_loss(norm(2, resid + sum(streams)) @ W_U, tokens)
+
+    first, second = written(0, patterns[0]), written(1, patterns[1])
+    itself = written(0, patterns[0] * torch.eye(patterns.shape[-1]).to(patterns))
+    none, one, two, both = loss(), loss(first), loss(second), loss(first, second)
+    return LayerWorth(one - none, both - two, two - none, both - one, loss(itself) - none)
+
+
 def logit_loss(
     logits: Float[Tensor, "batch pos d_vocab"], tokens: Int[Tensor, "batch pos"]
 ) -> float:

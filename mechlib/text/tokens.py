@@ -2,7 +2,8 @@
 
 * `Vocabulary`: one token per character, or one per word.
 * `Tokenizer`: byte-level byte-pair encoding (Sennrich et al. 2016, arXiv:1508.07909) by the
-  `tokenizers` library; two trained ones are stored beside this file, `code-512` and `code-2048`.
+  `tokenizers` library; three trained ones are stored beside this file, `code-512`, `code-2048` and
+  `code-8192`.
 * `code_tokens(name)`: the real-code corpus as two long 1-D tensors, kept in the cache folder.
 * `Batches`: (batch, length) windows of such a tensor, a pure function of (seed, step); `Draws`:
   the same for a planted grammar.
@@ -36,7 +37,8 @@ from mechlib.text import corpus
 
 FOLDER = Path(__file__).parent / "tokenizers"
 SEPARATOR = "<|doc|>"  # stands before every document of a token stream; always token 0
-SIZES = {"code-512": 512, "code-2048": 2048}
+SIZES = {"code-512": 512, "code-2048": 2048, "code-8192": 8192}
+FOR_RECIPES = {"code-8192"}  # no chapter reads their token streams: only training does
 PARTS = ("train", "held_out")  # of a token stream, in the order of its digest
 
 # What may become one token: a word with the space or the underscore before it, up to two digits,
@@ -218,8 +220,8 @@ def _check_name(name: str) -> None:
 
 @cache
 def load_tokenizer(name: str) -> Tokenizer:
-    """The stored tokenizer "code-512" or "code-2048". KeyError for another name, ValueError when
-    its file was altered."""
+    """The stored tokenizer "code-512", "code-2048" or "code-8192". KeyError for another name,
+    ValueError when its file was altered."""
     import tokenizers as library
 
     _check_name(name)
@@ -239,7 +241,7 @@ def load_tokenizer(name: str) -> Tokenizer:
 def train_tokenizer(name: str) -> Tokenizer:
     """Train a stored tokenizer anew on the training part of the real-code corpus, and store it.
 
-    Takes about 10 seconds. Writes the tokenizer and the record of digests beside it, so that
+    Takes 10 to 30 seconds. Writes the tokenizer and the record of digests beside it, so that
     `code_tokens` knows which token stream is the right one.
     """
     _check_name(name)
@@ -321,20 +323,21 @@ def code_tokens(name: str) -> CodeTokens:
 
 
 def fetch_code_tokens() -> dict[str, Path]:
-    """Have every token stream in the cache folder, whatever packages are installed: name -> file.
+    """Have the chapters' token streams in the cache folder, whatever packages are installed.
 
-    Those that are there already are left. Else the packages of the corpus are fetched into a
-    temporary folder, encoded and forgotten: about a minute. Raises corpus.CorpusError when the
-    packages cannot be fetched.
+    Returns name -> file. Those that are there already are left. Else the packages of the corpus
+    are fetched into a temporary folder, encoded and forgotten: about a minute. Raises
+    corpus.CorpusError when the packages cannot be fetched.
     """
-    missing = [name for name in SIZES if _kept(name) is None]
+    wanted = [name for name in SIZES if name not in FOR_RECIPES]
+    missing = [name for name in wanted if _kept(name) is None]
     if missing:
         with tempfile.TemporaryDirectory() as folder:
             corpus.fetch_packages(Path(folder))
             source = corpus.python_source(Path(folder))
         for name in missing:
             _keep(name, source)
-    return {name: _kept_at(name) for name in SIZES}
+    return {name: _kept_at(name) for name in wanted}
 
 
 def _kept_at(name: str) -> Path:

@@ -252,3 +252,32 @@ def test_order_one_of_two_layers_is_a_model_whose_second_layer_sees_only_embeddi
     expected = F.cross_entropy(logits[:, :-1].flatten(0, 1), tokens[:, 1:].flatten()).item()
     result = circuits.term_importance(*frozen_inputs(model, trace), tokens)
     assert result.losses[1] == pytest.approx(expected, abs=1e-12)
+
+
+def test_what_a_layer_is_worth_is_the_loss_without_the_other():
+    model, tokens, trace = model_and_trace()
+    worth = circuits.layer_worth(*frozen_inputs(model, trace), tokens)
+    frozen = [FreezePattern(layer, trace["pattern", layer]) for layer in range(2)]
+    off = [Ablate(f"blocks.{layer}.hook_attn_out") for layer in range(2)]
+
+    def loss(interventions):
+        return circuits.logit_loss(model(tokens, interventions), tokens)
+
+    none, (first, second) = loss(off), (loss([*frozen, off[1 - layer]]) for layer in range(2))
+    assert worth.first_alone == pytest.approx(first - none, abs=1e-12)
+    assert worth.second_alone == pytest.approx(second - none, abs=1e-12)
+    assert worth.gap == pytest.approx(first - second, abs=1e-12)
+    both = circuits.term_importance(*frozen_inputs(model, trace), tokens).losses[1]
+    assert worth.first_beside_second == pytest.approx(both - second, abs=1e-12)
+    assert worth.second_beside_first == pytest.approx(both - first, abs=1e-12)
+
+
+def test_a_layer_that_looks_at_itself_is_worth_what_it_is_worth_at_its_own_place():
+    resid, W_U = normal(2, 5, 7), normal(7, 11, seed=1)
+    W_V, W_O = normal(2, 3, 7, 2, seed=2), normal(2, 3, 2, 7, seed=3)
+    patterns = torch.eye(5, dtype=torch.float64).expand(2, 2, 3, 5, 5)
+    tokens = torch.randint(11, (2, 5), generator=torch.Generator().manual_seed(0))
+    worth = circuits.layer_worth(resid, patterns, W_V, W_O, W_U, tokens)
+    assert worth.first_at_its_own_place == pytest.approx(worth.first_alone, abs=1e-12)
+    with pytest.raises(ValueError, match="patterns must be of two layers, got 1"):
+        circuits.layer_worth(resid, patterns[:1], W_V[:1], W_O[:1], W_U, tokens)

@@ -67,14 +67,17 @@ def test_any_text_round_trips(name, text):
     assert all(0 <= i < len(t) for i in ids)
 
 
-@pytest.mark.parametrize(("name", "size"), [("code-512", 512), ("code-2048", 2048)])
+@pytest.mark.parametrize(
+    ("name", "size"), [("code-512", 512), ("code-2048", 2048), ("code-8192", 8192)]
+)
 def test_stored_tokenizers(name, size):
     t = load_tokenizer(name)
     assert len(t) == size
     assert t.id("<|doc|>") == 0
     assert t.encode(" self") == [t.id(" self")]
     words = [t.token(i) for i in range(size)]
-    assert max(sum(c.isdigit() for c in word) for word in words) == 2
+    whole = [word for word in words if "\\x" not in word]  # the rest are bytes of a character
+    assert max(sum(c.isdigit() for c in word) for word in whole) <= 2
     assert {chr(c) for c in range(32, 127)} <= set(words)
 
 
