@@ -1,11 +1,14 @@
 """Slides say what the chapters say, fit on a screen, and need no network."""
 
+import io
 import re
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import nbformat
 import pytest
 
+from mechlib.pages import figures
 from mechlib.pages.scoreboard import RECORD
 from mechlib.pages.slides.deck import Deck, build, parts
 from mechlib.pages.slides.sources import NotThere, Sources, quoted
@@ -33,16 +36,32 @@ def record(**changes) -> dict:
     return full | changes
 
 
+def two_panels() -> str:
+    """The SVG of a figure of 300 by 400 points with one panel above another."""
+    figures.use_style()
+    figure, (above, below) = plt.subplots(2, 1, figsize=(300 / 72, 400 / 72))
+    above.set_title("upper title")
+    below.set(title="lower title", xlabel="lower label")
+    with io.StringIO() as file:
+        figure.savefig(file, format="svg", bbox_inches=None)
+        plt.close(figure)
+        return file.getvalue()
+
+
 @pytest.fixture
 def course(tmp_path) -> Path:
     """A course of one chapter with two claims and two figures, one of them without an alt text."""
-    cells = [nbformat.v4.new_code_cell("...") for _ in range(3)]
+    cells = [nbformat.v4.new_code_cell("...") for _ in range(4)]
     cells[0].outputs = [
         nbformat.v4.new_output("display_data", data={"text/plain": "x"}, metadata={RECORD: each})
         for each in (record(), record(sentence="{} of the tokens copy", value=3, control=None))
     ]
-    for cell, name, alt in ((cells[1], "fig-good", "a line"), (cells[2], "fig-silent", "")):
-        cell.outputs = [nbformat.v4.new_output("display_data", data={"image/svg+xml": "<svg/>"})]
+    for cell, name, alt, svg in (
+        (cells[1], "fig-good", "a line", "<svg/>"),
+        (cells[2], "fig-silent", "", "<svg/>"),
+        (cells[3], "fig-two", "two lines", two_panels()),
+    ):
+        cell.outputs = [nbformat.v4.new_output("display_data", data={"image/svg+xml": svg})]
         cell.metadata["mystnb"] = {"figure": {"name": name}, "image": {"alt": alt}}
     for folder in ("notebooks", "book", "slides"):
         (tmp_path / folder).mkdir()
@@ -78,6 +97,8 @@ def test_a_slide_quotes_the_record(course):
         ("{value}`05: heads`", "knows the roles"),
         (":::{figure} fig-none\n:::", "no notebook has a figure 'fig-none'"),
         (":::{figure} fig-silent\n:::", "has no text alternative"),
+        (":::{figure} fig-two\npanels: 3\n:::", "its panels are 1, 2; asked for [3]"),
+        (":::{figure} fig-two\nleft half\n:::", "may hold 'panels: 1 2', not 'left half'"),
         (":::{box}\n:::", "knows the boxes"),
     ],
 )
@@ -93,6 +114,29 @@ def test_a_figure_comes_with_its_text_and_its_bytes(course):
     build(course, course / "slides", course / "out")
     assert (course / "out" / "figures" / "fig-good.svg").read_bytes() == b"<svg/>"
     assert (course / "out" / "assets" / "reveal.js").stat().st_size > 50_000
+
+
+def test_a_panel_is_cut_out_with_all_its_text_and_nothing_of_the_other(course):
+    page = deck(course, ":::{figure} fig-two\npanels: 2\n:::")
+    assert '<img src="figures/fig-two-2.svg" alt="Panels 2 of: two lines">' in page
+    build(course, course / "slides", course / "out")
+    svg = (course / "out" / "figures" / "fig-two-2.svg").read_text(encoding="utf-8")
+    assert "lower title" in svg
+    assert "upper title" not in svg
+    _, top, width, height = map(float, re.search(r'viewBox="([^"]*)"', svg)[1].split())
+    assert width == 300
+    for text in ("lower title", "lower label"):
+        y = float(re.search(rf'y="([\d.]+)"[^>]*>{text}<', svg)[1])
+        assert top < y - 8
+        assert y < top + height
+    assert 150 < height < 220
+
+
+def test_parts_of_a_figure_stand_side_by_side_below_the_text(course):
+    page = deck(course, ":::{figure} fig-two\npanels: 1 | 2\n:::")
+    assert page.count("<img") == 2
+    assert '<section class="figure-below">' in page
+    assert '<section class="figure-beside">' in deck(course, ":::{figure} fig-two\n:::")
 
 
 def test_a_fact_without_a_number_gives_none():
@@ -120,7 +164,8 @@ def test_every_claim_and_figure_of_a_deck_is_there(path, sources):
 def test_no_slide_writes_a_number_of_its_own(path):
     for slide in parts(path.read_text(encoding="utf-8"))[1]:
         shown = re.sub(r":::\{notes\}.*?:::", "", slide, flags=re.DOTALL)
-        shown = re.sub(r"\{\w+\}`[^`]*`|:::\{figure\}.*|\$\$.*?\$\$|\$[^$]*\$|" + NAMES, "", shown)
+        shown = re.sub(r":::\{figure\}.*(\npanels:.*)?", "", shown)
+        shown = re.sub(r"\{\w+\}`[^`]*`|\$\$.*?\$\$|\$[^$]*\$|" + NAMES, "", shown)
         assert not re.search(r"\d", shown), shown
 
 
@@ -143,6 +188,12 @@ EDGES = """() => {
     .filter(e => !e.closest('aside')).map(e => e.getBoundingClientRect());
   return [Math.max(...shown.map(r => r.right)), Math.max(...shown.map(r => r.bottom))];
 }"""
+# how many pixels of the screen one point of each figure takes
+SCALES = """() => [...Reveal.getCurrentSlide().querySelectorAll('img')].map(e => {
+  const box = e.getBoundingClientRect();
+  return Math.min(box.width / e.naturalWidth, box.height / e.naturalHeight) * 4 / 3;
+})"""
+LEGIBLE = 1.35
 BARE = """() => [...document.images].filter(e => !e.alt || !e.naturalWidth).map(e => e.src)"""
 
 
@@ -176,6 +227,8 @@ def test_nothing_leaves_the_screen(path, browser, folder):
         right, bottom = page.evaluate(EDGES)
         assert right <= 1280, (number + 1, right)
         assert bottom <= 720, (number + 1, bottom)
+        # letters of 8 points are then 11 of 720 pixels high, and more in most figures
+        assert all(scale >= LEGIBLE for scale in page.evaluate(SCALES)), number + 1
     context.close()
     assert wrong == []
     assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []

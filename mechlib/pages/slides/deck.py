@@ -7,6 +7,9 @@ One file is one session. `---` on a line of its own begins a new slide. Beside p
     {number}`05: learned tables`      the number alone; {control} and {paper} likewise
     :::{figure} fig-bigrams-kl        a figure of a chapter with its text alternative
     :::
+    :::{figure} fig-real-heads        some panels of it; with `1 3 | 2 4` side by side
+    panels: 5 6 7 8
+    :::
     :::{notes}                        what the speaker says
     :::
 """
@@ -25,8 +28,9 @@ from mdit_py_plugins.dollarmath import dollarmath_plugin
 from mdit_py_plugins.myst_role import myst_role_plugin
 
 from mechlib.pages.notebooks import write
-from mechlib.pages.slides.sources import NotThere, Sources, quoted
+from mechlib.pages.slides.sources import NotThere, Picture, Sources, quoted
 
+WIDE = 2.2  # width over height from which on a figure stands below its text
 ROLES = ("claim", "number", "control", "paper")
 SIZE = {"width": 1280, "height": 720}
 REVEAL = ("reveal.js", "reveal.css", "reset.css")
@@ -53,7 +57,8 @@ class Deck:
                 body = self.markdown.render(text)
             except NotThere as error:
                 raise NotThere(f"{self.path.name}, slide {number}: {error}") from None
-            kind = ' class="with-figure"' if "<figure" in body else ""
+            found = re.search('<figure class="(beside|below)"', body)
+            kind = f' class="figure-{found[1]}"' if found else ""
             sections.append(f"<section{kind}><div class='body'>\n{body}</div></section>")
         return PAGE.format(
             title=html.escape(self.title),
@@ -80,14 +85,29 @@ class Deck:
             return f'<aside class="notes">\n{self.markdown.render(content)}</aside>\n'
         if kind != "{figure}":
             raise NotThere(f"a slide knows the boxes figure and notes, not {kind!r}")
-        picture = self.sources.picture(name.strip())
-        self.pictures.add(picture)
-        page = self.sources.pages[picture.chapter]
-        return (
-            f'<figure><img src="figures/{picture.file}" alt="{html.escape(picture.alt)}">'
-            f'<figcaption><a href="../{page}">chapter {int(picture.chapter)}</a></figcaption>'
-            "</figure>\n"
+        shown = self._parts(name.strip(), content)
+        self.pictures.update(shown)
+        # beside its text a wide figure would be small, so it stands below
+        kind = "below" if sum(each.aspect for each in shown) >= WIDE else "beside"
+        images = "".join(
+            f'<img src="figures/{each.file}" alt="{html.escape(each.alt)}">' for each in shown
         )
+        chapter = shown[0].chapter
+        return (
+            f'<figure class="{kind}"><div class="pictures">{images}</div>'
+            f'<figcaption><a href="../{self.sources.pages[chapter]}">chapter {int(chapter)}</a>'
+            "</figcaption></figure>\n"
+        )
+
+    def _parts(self, name: str, content: str) -> list[Picture]:
+        """The whole figure, or the groups of panels that the box names."""
+        asked = re.fullmatch(r"panels:([\d\s|]+)", content.strip())
+        if not content.strip():
+            return [self.sources.picture(name)]
+        if not asked:
+            raise NotThere(f"a figure's box may hold 'panels: 1 2', not {content.strip()!r}")
+        groups = asked[1].split("|")
+        return [self.sources.part(name, [int(n) for n in each.split()]) for each in groups]
 
 
 def parts(text: str) -> tuple[dict, list[str]]:
@@ -103,7 +123,7 @@ def build(root: Path, folder: Path, out: Path) -> list[Path]:
     sources = Sources(root)
     out.mkdir(parents=True, exist_ok=True)
     written = []
-    for path in sorted(folder.glob("*.md")):
+    for path in sorted(folder.glob("*.md"), key=_session):
         deck = Deck(path, sources)
         write(out / f"{path.stem}.html", deck.html())
         written.append(out / f"{path.stem}.html")
@@ -112,6 +132,12 @@ def build(root: Path, folder: Path, out: Path) -> list[Path]:
             (out / "figures" / picture.file).write_bytes(picture.data)
     _copy_scripts(out / "assets")
     return written
+
+
+def _session(path: Path) -> tuple[int, str]:
+    """Session 2 comes before session 10."""
+    number = re.search(r"\d+", path.stem)
+    return int(number[0]) if number else 0, path.stem
 
 
 def _copy_scripts(assets: Path) -> None:

@@ -13,6 +13,7 @@ import nbformat
 from mechlib.pages.claims import notes, plain_sentence, statement
 from mechlib.pages.notebooks import all_notebooks
 from mechlib.pages.scoreboard import RECORD
+from mechlib.pages.slides.panels import cut
 
 PICTURES = {"image/svg+xml": ".svg", "image/png": ".png"}
 
@@ -29,6 +30,12 @@ class Picture:
     data: bytes
     alt: str
     chapter: str
+
+    @property
+    def aspect(self) -> float:
+        """Width over height of an SVG, or 1 for another kind of picture."""
+        box = re.search(rb'viewBox="\S+ \S+ ([\d.]+) ([\d.]+)"', self.data)
+        return float(box[1]) / float(box[2]) if box else 1.0
 
 
 class Sources:
@@ -86,6 +93,19 @@ class Sources:
         if not self.pictures[name].alt:
             raise NotThere(f"the figure {name!r} has no text alternative")
         return self.pictures[name]
+
+    def part(self, name: str, panels: list[int]) -> Picture:
+        """Some panels of the figure of that name."""
+        whole = self.picture(name)
+        if not whole.file.endswith(".svg"):
+            raise NotThere(f"the figure {name!r} is no SVG, and cannot be cut into panels")
+        try:
+            data = cut(whole.data, panels)
+        except ValueError as error:
+            raise NotThere(f"the figure {name!r}: {error}") from None
+        numbers = "-".join(map(str, panels))
+        alt = f"Panels {numbers.replace('-', ', ')} of: {whole.alt}"
+        return Picture(f"{name}-{numbers}.svg", data, alt, whole.chapter)
 
 
 def quoted(role: str, record: dict) -> str:
