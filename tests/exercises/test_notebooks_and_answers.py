@@ -58,6 +58,20 @@ def test_every_stub_is_stored_open_and_its_solution_is_checked(path):
         assert f"✓ {name}: every property holds" in said
 
 
+def around(path: Path, name: str) -> tuple[str, str]:
+    """The text above an exercise's stub, back to the code before, and all until the next stub."""
+    every = nbformat.read(path, as_version=4).cells
+    at = next(i for i, c in enumerate(every) if c.source == stub(path, name).source)
+    code = [i for i, c in enumerate(every) if c.cell_type == "code"]
+    later = [i for i in code if i > at and "exercise" in every[i].metadata.get("tags", [])]
+    start, end = max(i for i in code if i < at) + 1, min(later, default=len(every))
+    above, below = every[start:at], [c for c in every[at + 1 : end] if c.cell_type == "markdown"]
+    # what stands above the title belongs to the exercise before
+    title = r"(?:^### |^\*\*Exercise )"
+    text = re.split(title, "\n\n".join(c.source for c in above), flags=re.MULTILINE)[-1]
+    return text, "\n\n".join(c.source for c in below)
+
+
 def statements(path: Path) -> list[ast.stmt]:
     """Every statement of a chapter's code, at the top level."""
     code = [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
@@ -124,6 +138,16 @@ def stub(path: Path, name: str):
 each_stub = pytest.mark.parametrize(
     ("path", "name"), STUBS, ids=lambda part: part.stem if isinstance(part, Path) else part
 )
+
+
+@each_stub
+def test_an_exercise_says_how_hard_and_how_long_it_is_and_helps_in_two_steps(path, name):
+    above, below = around(path, name)
+    assert re.search(r"●[●○]{2}", above), "how difficult"
+    assert re.search(r"\b\d+ minutes", above), "how many minutes"
+    for hint in ("Hint 1", "Hint 2"):
+        assert re.search(rf"(summary>|admonition\}} ){hint}", above + below), hint
+    assert re.search(r"What to try next[:.]", below)
 
 
 @each_stub
