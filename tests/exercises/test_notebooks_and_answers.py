@@ -10,6 +10,7 @@ import ast
 import inspect
 import re
 import symtable
+from functools import cache
 from pathlib import Path
 
 import nbformat
@@ -24,8 +25,14 @@ CHAPTERS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 CHECK = re.compile(r'\bcheck\(\s*"([^"]+)",\s*(\w+)\s*\)')
 
 
+@cache
+def every_cell(path: Path) -> list:
+    """All cells of a notebook, read once: nobody here may change them."""
+    return nbformat.read(path, as_version=4).cells
+
+
 def cells(path: Path, tag: str) -> list:
-    code = [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
+    code = [c for c in every_cell(path) if c.cell_type == "code"]
     return [c for c in code if tag in c.metadata.get("tags", [])]
 
 
@@ -60,7 +67,7 @@ def test_every_stub_is_stored_open_and_its_solution_is_checked(path):
 
 def around(path: Path, name: str) -> tuple[str, str]:
     """The text above an exercise's stub, back to the code before, and all until the next stub."""
-    every = nbformat.read(path, as_version=4).cells
+    every = every_cell(path)
     at = next(i for i, c in enumerate(every) if c.source == stub(path, name).source)
     code = [i for i, c in enumerate(every) if c.cell_type == "code"]
     later = [i for i in code if i > at and "exercise" in every[i].metadata.get("tags", [])]
@@ -74,7 +81,7 @@ def around(path: Path, name: str) -> tuple[str, str]:
 
 def statements(path: Path) -> list[ast.stmt]:
     """Every statement of a chapter's code, at the top level."""
-    code = [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
+    code = [c for c in every_cell(path) if c.cell_type == "code"]
     return [each for cell in code for each in ast.parse(cell.source).body]
 
 
