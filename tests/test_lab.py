@@ -6,7 +6,6 @@
 import contextlib
 import importlib.util
 import json
-import os
 import socket
 import subprocess
 import time
@@ -55,7 +54,6 @@ def lab(tmp_path_factory):
         "--ServerApp.ip=127.0.0.1",
         f"--IdentityProvider.token={TOKEN}",
         "--allow-root",
-        "--LabApp.news_url=",
     )
     variables = {
         "OMP_NUM_THREADS": "1",
@@ -67,7 +65,7 @@ def lab(tmp_path_factory):
     }
     with (root / "lab.log").open("w") as log:
         server = subprocess.Popen(
-            command, cwd=root, stdout=log, stderr=log, env=os.environ | variables
+            command, cwd=root, stdout=log, stderr=log, env=tool.environment() | variables
         )
         address = f"http://127.0.0.1:{port}"
         try:
@@ -204,6 +202,8 @@ def test_a_widget_and_its_kernel_talk_to_each_other_both_ways(browser, lab):
         page.keyboard.press("Shift+Enter")
         cells.nth(1).get_by_text("Python has 1").wait_for()
         widget.get_by_text("After “cow”").wait_for()
+        # nothing lies over the notebook that asks to go to the network
+        assert page.get_by_text("official Jupyter news").count() == 0
     finally:
         page.context.close()
 

@@ -1,6 +1,6 @@
 """Open JupyterLab on a working copy of the notebooks.
 
-    python tools/lab.py [--copy-only]
+    python tools/lab.py [--copy-only] [what JupyterLab itself takes, as --port 9000]
 
 The copy lies in `workbook/`, which git ignores. It is kept: what you change there stays, and what
 you have not touched follows the course. To begin a chapter anew, delete its notebook there. The
@@ -10,6 +10,7 @@ notebooks of the course are never opened, so nothing that is tried out can turn 
 import argparse
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from nbformat.sign import NotebookNotary
 
 ROOT = Path(__file__).parent.parent
 COPY = "workbook"
+SETTINGS = ROOT / "tools" / "jupyter"  # JupyterLab asks the network for no news
 GIVEN = ".given.json"  # digest of each notebook as it was handed out
 
 
@@ -57,16 +59,25 @@ def command(root: Path, *more: str) -> list[str]:
     return [*here, f"--LabApp.default_url=/lab/tree/{COPY}", *more]
 
 
+def environment() -> dict[str, str]:
+    """The variables for JupyterLab: ours, and the course's settings before those of the machine."""
+    others = os.environ.get("JUPYTER_CONFIG_PATH", "")
+    paths = [str(SETTINGS), *others.split(os.pathsep)]
+    return os.environ | {"JUPYTER_CONFIG_PATH": os.pathsep.join(filter(None, paths))}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--copy-only", action="store_true", help="do not open JupyterLab")
-    copy_only = parser.parse_args().copy_only
+    given, more = parser.parse_known_args()
     kept = hand_out(ROOT / "notebooks", ROOT / COPY)
     trust(ROOT / COPY)
     print(f"Working copies of the notebooks are in {COPY}/.")
     if kept:
         print("Kept as you left them:", ", ".join(path.name for path in kept))
-    return 0 if copy_only else subprocess.call(command(ROOT))
+    if given.copy_only:
+        return 0
+    return subprocess.call(command(ROOT, *more), env=environment())
 
 
 if __name__ == "__main__":
