@@ -155,17 +155,19 @@ def middle(place: tuple[int, int]) -> tuple[int, int]:
 def stroke(start: tuple[int, int], end: tuple[int, int], at: dict) -> str:
     """A curve from one place to another that passes no chapter in between.
 
-    It leaves for a free height at once, keeps it, and arrives in the last column.
+    It leaves for a free height at once, keeps it, and arrives in the last column. Where every row
+    has a chapter on the way, it keeps between two rows.
     """
     taken = set(at.values())
     between = range(start[0] + 1, end[0])
+    rows = range(max(row for _, row in taken) + 1)
     free = [
         row
-        for row in (end[1], start[1], *range(9))
+        for row in (end[1], start[1], *rows)
         if not any((column, row) in taken for column in between)
     ]
     (x, y), (last_x, last_y) = middle(start), middle(end)
-    level = middle((0, free[0]))[1]
+    level = middle((0, free[0]))[1] if free else ROW * max(start[1], end[1], 1)
     if not between:
         bend = (x + last_x) / 2
         return f"M{x} {y}C{bend:.0f} {y} {bend:.0f} {last_y} {last_x} {last_y}"

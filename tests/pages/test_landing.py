@@ -88,6 +88,7 @@ def test_a_path_leads_through_all_that_it_needs(path):
 
 def test_a_chapter_stands_right_of_what_it_needs_and_no_line_crosses_one():
     at = course_map.places(CHAPTERS)
+    bottom = course_map.ROW * (max(row for _, row in at.values()) + 1)
     assert len(set(at.values())) == len(CHAPTERS)
     for earlier, later, _ in course_map.edges(CHAPTERS):
         assert at[earlier][0] < at[later][0]
@@ -96,6 +97,7 @@ def test_a_chapter_stands_right_of_what_it_needs_and_no_line_crosses_one():
         for column in range(at[earlier][0] + 1, at[later][0]):
             there = [place for place in at.values() if place[0] == column]
             assert level not in [course_map.middle(place)[1] for place in there]
+        assert (level or 0) < bottom  # nor does it leave the drawing
 
 
 def test_what_follows_from_other_needs_is_not_drawn():
