@@ -4,7 +4,7 @@ Each drawing function takes arrays or tensors (never a model or a tokenizer), an
 and returns the axes it drew on, so that a notebook can go on from there. Two functions,
 `colored_text` and `table`, give HTML instead: tokens and tables whose background carries a number.
 
-style      the palette, `use_style`
+style      the palette, `use_style`, `ink`: a colour dark enough for letters
 axes       `panels`: several axes in rows
 tokens     tokens as labels that can be seen
 curves     lines, curves over training, spectra
@@ -47,6 +47,7 @@ from mechlib.pages.figures.style import (
     SKY,
     VERMILLION,
     YELLOW,
+    ink,
     use_style,
 )
 from mechlib.pages.figures.tables import table
@@ -79,6 +80,7 @@ __all__ = [
     "folded",
     "heatmap",
     "histogram",
+    "ink",
     "lines",
     "panels",
     "phase_diagram",

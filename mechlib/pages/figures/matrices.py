@@ -8,7 +8,12 @@ from matplotlib.axes import Axes
 
 from mechlib.pages.figures.arrays import ArrayLike, array, check_labels
 from mechlib.pages.figures.axes import Names, axes_or_new, name_axes, panels
-from mechlib.pages.figures.style import BLACK, DIVERGING, SEQUENTIAL
+from mechlib.pages.figures.style import (
+    DIVERGING,
+    PALE_DIVERGING,
+    PALE_SEQUENTIAL,
+    SEQUENTIAL,
+)
 from mechlib.pages.figures.tokens import tick_tokens, token_label
 
 
@@ -57,8 +62,9 @@ def heatmap(
     check_labels(yticks, rows, "yticks", "rows")
     ax = axes_or_new(ax)
     diverging, low, high = _limits(M, diverging, vmin, vmax)
+    signed, unsigned = (PALE_DIVERGING, PALE_SEQUENTIAL) if values else (DIVERGING, SEQUENTIAL)
     image = ax.imshow(
-        np.ma.masked_invalid(M), cmap=DIVERGING if diverging else SEQUENTIAL, vmin=low, vmax=high,
+        np.ma.masked_invalid(M), cmap=signed if diverging else unsigned, vmin=low, vmax=high,
         aspect=aspect,
     )  # fmt: skip
     for side in ("top", "right"):
@@ -72,12 +78,8 @@ def heatmap(
         form = ".2f" if values is True else values
         for i, j in np.ndindex(M.shape):
             if np.isfinite(M[i, j]):
-                red, green, blue, _ = image.cmap(image.norm(M[i, j]))
-                dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
-                ax.text(
-                    j, i, format(M[i, j], form), ha="center", va="center", fontsize=7,
-                    color="white" if dark else BLACK,
-                )  # fmt: skip
+                number = format(M[i, j], form)
+                ax.text(j, i, number, ha="center", va="center", fontsize=7, color="black")
     if colorbar:
         bar = ax.figure.colorbar(image, ax=ax, shrink=0.9)
         bar.outline.set_linewidth(0.5)

@@ -102,7 +102,7 @@ def complex_plane(
     shown = range(1, decades + 1)
     ax.set_yticks(list(shown), [f"$10^{{{low + d}}}$" for d in shown], fontsize=7, color="#555555")
     ax.set_xticks([0, np.pi / 2, np.pi, 3 * np.pi / 2], ["+", "+i", "−", "−i"])
-    ax.set_rlabel_position(67.5)
+    ax.set_rlabel_position(_emptiest(np.angle(np.concatenate([[], *sets.values()]))))
     ax.grid(color="#E0E0E0", linewidth=0.6)
     ax.spines["polar"].set_color("#AAAAAA")
     if title is not None:
@@ -110,3 +110,10 @@ def complex_plane(
     if any(sets) and len(sets) > 1:
         ax.legend(loc="lower center", bbox_to_anchor=(0.5, -0.25), ncols=2)
     return ax
+
+
+def _emptiest(angles: np.ndarray) -> float:
+    """The direction between the axes, in degrees, that has the fewest points within 15 degrees."""
+    between = [67.5, 112.5, 22.5, 157.5, 247.5, 292.5, 202.5, 337.5]
+    away = np.abs((np.rad2deg(angles)[:, None] - between + 180) % 360 - 180)
+    return between[int((away < 15).sum(0).argmin())]

@@ -41,7 +41,7 @@ function render(context) {
     const value = (which, kind, i, j) => scores[((which * 3 + kind) * early.length + i) * late.length + j];
     const maps = early.length ? kinds.map((kind) => number_map({ name: `${kind}-composition, spreads above chance`, picked: (i, j) => { if (String(model.get("pair")) !== `${i},${j}`) put(model, { pair: [i, j] }); } })) : [];
     const bars = bar_table("", ["reading", "score"]);
-    if (maps.length) root.append(make("div", { class: "columns" }, maps.map((map, k) => make("div", {}, make("h4", {}, `${kinds[k]}-composition`), map.node))),
+    if (maps.length) root.append(make("div", { class: "columns" }, maps.map((map, k) => make("div", {}, make("p", { class: "title" }, `${kinds[k]}-composition`), map.node))),
       make("p", { class: "note" }, `Rows write, columns read. Numbers: how many spreads above the mean of random matrices of the same shapes (${fixed(mean, 3)}, spread ${fixed(std, 3)}).`), bars.node, told);
     function draw_pair(which) {
       const [i, j] = model.get("pair"), above = kinds.map((_, k) => early.map((_, a) => late.map((_, b) => (value(which, k, a, b) - mean) / std)));

@@ -49,7 +49,7 @@ function render(context) {
       const m = seen.at(-1);
       if (!m) { panels.replaceChildren(); place.textContent = ""; return; }
       const x = seen.map((s) => s.step), curve = (name, key, extra = {}) => ({ name, x, y: seen.map((s) => s[key]), ...extra });
-      const plot = (title, series, options) => make("div", {}, make("h4", {}, title), legend(series), still_plot({ label: `${title}; ${series.map((s) => `${s.name} now ${fixed(s.y.at(-1), 3)}`).join(", ")}`, series, width: 300, height: 170, xlabel: "steps", ...options }));
+      const plot = (title, series, options) => make("div", {}, make("p", { class: "title" }, title), legend(series), still_plot({ label: `${title}; ${series.map((s) => `${s.name} now ${fixed(s.y.at(-1), 3)}`).join(", ")}`, series, width: 300, height: 170, xlabel: "steps", ...options }));
       const drawn = {
         answers: () => plot("right answers", [curve("training pairs", "train_accuracy"), curve("unseen pairs", "test_accuracy")], { low: 0, high: 1 }),
         losses: () => plot("loss, nats", [curve("training", "train_loss"), curve("unseen", "test_loss"), curve("restricted", "restricted", { dash: true }), curve("excluded", "excluded", { dash: true })], { logy: true }),
@@ -61,13 +61,13 @@ function render(context) {
     const legend = (series) => make("p", { class: "note" }, series.map((s, i) => [make("span", { style: `color:${s.color || PALETTE[i]}`, "aria-hidden": "true" }, s.dash ? "┄ " : "━ "), `${s.name}  `]));
     function spectrum_plot({ energy, keys }) {
       const total = energy.slice(1).reduce((a, b) => a + b, 0) || 1, n = energy.length - 1, w = 300, h = 150, step = (w - 20) / n;
-      return make("div", {}, make("h4", {}, "energy of W_E in each frequency"), shape("svg", { viewBox: `0 0 ${w} ${h}`, role: "img", "aria-label": `strongest frequencies ${keys.join(", ")}` },
+      return make("div", {}, make("p", { class: "title" }, "energy of W_E in each frequency"), shape("svg", { viewBox: `0 0 ${w} ${h}`, role: "img", "aria-label": `strongest frequencies ${keys.join(", ")}` },
         energy.slice(1).map((e, i) => shape("rect", { x: 10 + i * step, width: Math.max(step - 1.5, 1), y: h - 20 - (e / total) * 2.2 * (h - 30), height: Math.max((e / total) * 2.2 * (h - 30), 0.5), fill: keys.includes(i + 1) ? PALETTE[0] : "#8a8a8a" })),
         keys.map((k) => shape("text", { x: 10 + (k - 0.5) * step, y: h - 6, "text-anchor": "middle" }, String(k)))));
     }
     function circles_plot({ circles, keys }) {
       const w = 100, P = model.get("P");
-      return make("div", {}, make("h4", {}, "the numbers, in the plane of each of the strongest frequencies"), shape("svg", { viewBox: `0 0 300 ${w + 16}`, class: "small", role: "img", "aria-label": `embedding in the planes of frequencies ${keys.slice(0, 3).join(", ")}` },
+      return make("div", {}, make("p", { class: "title" }, "the numbers, in the plane of each of the strongest frequencies"), shape("svg", { viewBox: `0 0 300 ${w + 16}`, class: "small", role: "img", "aria-label": `embedding in the planes of frequencies ${keys.slice(0, 3).join(", ")}` },
         circles.map((points, i) => {
           const size = Math.max(...points.map(([x, y]) => Math.hypot(x, y))) || 1, at = ([x, y]) => [i * w + w / 2 + (x / size) * 42, w / 2 + (y / size) * 42];
           return [points.map((p, a) => { const [x, y] = at(p); return shape("circle", { cx: x.toFixed(1), cy: y.toFixed(1), r: 2.2, fill: `hsl(${Math.round((360 * ((a * keys[i]) % P)) / P)} 60% 50%)` }); }),

@@ -5,7 +5,7 @@ const DRAWS = 19;
 function board_of(title, pressed = null) {
   const cells = Array.from({ length: 36 }, () => make(pressed ? "button" : "span", { class: "square", ...(pressed ? { type: "button", tabindex: -1 } : {}) }, make("span")));
   const grid = make("div", { class: "board", role: pressed ? "group" : "img" }, cells);
-  const node = make("div", { style: "flex:0 1 15rem" }, make("h4", {}, title), grid);
+  const node = make("div", { style: "flex:0 1 15rem" }, make("p", { class: "title" }, title), grid);
   let at = 14;
   if (pressed) {
     const go = (square) => { cells[at].tabIndex = -1; at = square; cells[at].tabIndex = 0; };

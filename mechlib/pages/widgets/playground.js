@@ -133,16 +133,16 @@ function render(context) {
       stream: number_map({ name: `${direction}, stream`, picked: (i, j, v) => { patch_said.textContent = `${direction}: stream ${i < n_layers ? `before layer ${i}` : "at the end"}, position ${j} “${seen ? labels[seen.a[j]] : ""}”: ${fixed(v)}`; } }) }));
     const chart = make("div"), python = make("textarea", { rows: 8, readonly: true, "aria-label": "the same in Python", spellcheck: "false" });
     const places = [...Array.from({ length: n_layers }, (_, l) => `before layer ${l}`), "after the last layer"];
-    root.append(make("h4", {}, "1. Two texts"), make("div", { class: "panels" }, text_box("a", "text A, clean"), text_box("b", "text B, corrupted")),
+    root.append(make("p", { class: "title" }, "1. Two texts"), make("div", { class: "panels" }, text_box("a", "text A, clean"), text_box("b", "text B, corrupted")),
       make("div", { class: "controls" }, token("answer", "answer", "likeliest after A"), token("foil", "foil", "likeliest after B")), said,
-      make("h4", {}, "2. What the model makes of text A"), line, make("div", { class: "heads", role: "group", "aria-label": "heads" }, heads), big,
+      make("p", { class: "title" }, "2. What the model makes of text A"), line, make("div", { class: "heads", role: "group", "aria-label": "heads" }, heads), big,
       make("p", { class: "note" }, "Logit lens: the likeliest next token if the model stopped there, and (in colour) the length of the stream."), lens_map.node, cell,
-      make("h4", {}, "3. Patch one run into the other"), make("p", { class: "note" }, "Metric: logit of the answer less logit of the foil, after the last token. Denoising: clean into corrupted, share of the gap that comes back. Noising: corrupted into clean, share that is lost."),
+      make("p", { class: "title" }, "3. Patch one run into the other"), make("p", { class: "note" }, "Metric: logit of the answer less logit of the foil, after the last token. Denoising: clean into corrupted, share of the gap that comes back. Noising: corrupted into clean, share that is lost."),
       make("div", { class: "controls" }, action("patch everything", () => run_maps())), patch_said,
-      make("div", { class: "panels" }, maps.map((m) => make("div", {}, make("h4", {}, m.direction), m.heads.node, m.stream.node))),
+      make("div", { class: "panels" }, maps.map((m) => make("div", {}, make("p", { class: "title" }, m.direction), m.heads.node, m.stream.node))),
       make("div", { class: "controls" }, choice("sender", "path from", names), choice("receiver", "to", names), choice("reads", "its", ["queries", "keys", "values"], ["q", "k", "v"]), action("patch this path", () => run_path())), path_said,
-      make("h4", {}, "4. Steer text B"), make("div", { class: "controls" }, choice("kind", "direction", kinds), choice("layer", "added", places), number("strength", "times", -20, 20, 0.25), choice("draws", "random directions", ["19", "49", "99"], [19, 49, 99]), number("seed", "seed", 0, 999999, 1), action("steer", () => run_steer())), steer_said, chart,
-      make("h4", {}, "5. Take it with you"), make("div", { class: "controls" }, action("copy as Python", () => copy()), action("start afresh", () => { state = { ...start }; keep(); draw(); })), python);
+      make("p", { class: "title" }, "4. Steer text B"), make("div", { class: "controls" }, choice("kind", "direction", kinds), choice("layer", "added", places), number("strength", "times", -20, 20, 0.25), choice("draws", "random directions", ["19", "49", "99"], [19, 49, 99]), number("seed", "seed", 0, 999999, 1), action("steer", () => run_steer())), steer_said, chart,
+      make("p", { class: "title" }, "5. Take it with you"), make("div", { class: "controls" }, action("copy as Python", () => copy()), action("start afresh", () => { state = { ...start }; keep(); draw(); })), python);
 
     // -- runs
     const given = () => ({ weights, a: seen.a, b: seen.b, metric: seen.metric });
