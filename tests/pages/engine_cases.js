@@ -43,6 +43,14 @@ cases.stored_models = (given) => {
   })));
 };
 
+// The logits when only part of a pass is run, beside those of the whole pass (which torch is held to).
+cases.parts = (given) => {
+  const model = read_model(raw(given.model)), { n_layers, d_vocab } = model.config, whole = forward(model, given.tokens, { keep: "all" });
+  const stream = (layer) => whole.kept[layer < n_layers ? `blocks.${layer}.hook_resid_pre` : `blocks.${layer - 1}.hook_resid_post`];
+  return Array.from({ length: n_layers + 1 }, (_, layer) => [false, true].map((last) =>
+    difference(forward(model, given.tokens, { start: { layer, stream: stream(layer) }, last }).logits, last ? whole.logits.slice(-d_vocab) : whole.logits))).flat();
+};
+
 cases.interventions = (given) => {
   const model = read_model(raw(given.model));
   return (given.cases.map((one) => {

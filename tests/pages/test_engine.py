@@ -146,6 +146,16 @@ def test_interventions(kind, tmp_path):
     assert moved > len(cases) * 0.8
 
 
+@pytest.mark.parametrize("kind", ["layer norm", "queries and keys", "mlp, gelu, layer norm"])
+def test_a_pass_from_a_known_stream_and_of_the_last_position(kind, tmp_path):
+    model = model_of(ARCHITECTURES[kind])
+    given = {"model": text(weights.pack(model, "float32")),
+             "tokens": tokens_of(model.config, 9)[0].tolist()}  # fmt: skip
+    gaps = run(tmp_path, "parts", given)
+    assert len(gaps) == 2 * (model.config.n_layers + 1)
+    assert max(gaps) < 1e-6
+
+
 # ---- texts ----
 
 

@@ -264,6 +264,14 @@ def test_the_playground_reads_addresses_of_strangers(show, code):  # noqa: F811
     page.evaluate("() => { location.hash = '#some-heading'; }")
     page.wait_for_timeout(100)
     assert box.input_value() == A
+    # what is typed while the browser is about to announce our own address stays
+    other = page.get_by_label("text B, corrupted")
+    box.fill("x = 1")
+    other.fill("y = 2")
+    page.wait_for_timeout(100)
+    assert (box.input_value(), other.input_value()) == ("x = 1", "y = 2")
+    page.get_by_role("button", name="start afresh").click()
+    page.wait_for_timeout(100)
     # a change goes into the address
     page.get_by_label("times").fill("3")
     page.keyboard.press("Tab")

@@ -67,6 +67,8 @@ export function add(A, B) {
   return out;
 }
 
+export const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length;
+
 // log of the sum of exp(x[start .. start + n - 1])
 export function log_sum_exp(x, start, n) {
   let top = -Infinity, sum = 0;

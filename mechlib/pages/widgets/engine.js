@@ -160,8 +160,9 @@ export function check_tokens({ config }, tokens) {
 
 // {logits, kept}: logits of the next token at every position, and the activations named in `keep`
 // ("all" for every one). `start`: {layer, stream} begins with a stream that is known already, which
-// saves the layers before a patched one.
-export function forward(model, tokens, { interventions = [], keep = [], start = null } = {}) {
+// saves the layers before a patched one; from layer n_layers only the unembedding is left. `last`:
+// only {logits}, of the last position alone.
+export function forward(model, tokens, { interventions = [], keep = [], start = null, last = false } = {}) {
   check_tokens(model, tokens);
   const { config, weights } = model, { d_model: d, d_vocab, n_layers, norm } = config, n = tokens.length;
   const tape = new Tape(interventions, keep, activation_names(config));
@@ -174,6 +175,7 @@ export function forward(model, tokens, { interventions = [], keep = [], start = 
   }
   if (start) x = start.stream;
   for (let l = start?.layer ?? 0; l < n_layers; l++) x = block(model, l, x, position, n, tape);
+  if (last) return { logits: lens(model, x.subarray((n - 1) * d), 1) };
   if (norm === "layernorm") x = tape.show("ln_final.hook_normalized", layer_norm(x, n, d), [n, d]);
   return { logits: tape.show("hook_logits", product(x, weights.W_U, n, d, d_vocab), [n, d_vocab]), kept: tape.kept };
 }
@@ -209,12 +211,7 @@ function attention(model, l, read, where, n, tape) {
   const scores = show("attn_scores", causal_scores(q, k, n, H, dh), [H, n, n]);
   const pattern = show("pattern", causal_softmax(scores, n, H), [H, n, n]);
   const z = new Float32Array(n * wide);
-  for (let h = 0; h < H; h++)
-    for (let i = 0; i < n; i++)
-      for (let j = 0; j < n; j++) {
-        const a = pattern[(h * n + i) * n + j];
-        if (a !== 0) for (let c = h * dh; c < (h + 1) * dh; c++) z[i * wide + c] += a * v[j * wide + c];
-      }
+  for (let h = 0; h < H; h++) set_head(z, product(pattern.subarray(h * n * n, (h + 1) * n * n), head_of(v, n, H, h, dh), n, n, dh), n, H, h, dh);
   const mixed = show("z", z, [n, H, dh]);
   if (!tape.wants(`${name}.hook_result`)) return product(mixed, W_O, n, wide, d);
   const result = show("result", head_results(mixed, W_O, n, H, dh, d), [n, H, d]), out = new Float32Array(n * d);
@@ -222,15 +219,22 @@ function attention(model, l, read, where, n, tape) {
   return out;
 }
 
+// One head's part of an activation (pos, head, width) by itself, (pos, width); and back to its place.
+export function head_of(x, n, H, head, width) {
+  const own = new Float32Array(n * width);
+  for (let i = 0; i < n; i++) own.set(x.subarray((i * H + head) * width, (i * H + head + 1) * width), i * width);
+  return own;
+}
+function set_head(x, own, n, H, head, width) {
+  for (let i = 0; i < n; i++) x.set(own.subarray(i * width, (i + 1) * width), (i * H + head) * width);
+}
+
 function causal_scores(q, k, n, H, dh) {
-  const scores = new Float32Array(H * n * n).fill(-Infinity), wide = H * dh, scale = 1 / Math.sqrt(dh);
-  for (let h = 0; h < H; h++)
-    for (let i = 0; i < n; i++)
-      for (let j = 0; j <= i; j++) {
-        let sum = 0;
-        for (let c = h * dh; c < (h + 1) * dh; c++) sum += q[i * wide + c] * k[j * wide + c];
-        scores[(h * n + i) * n + j] = sum * scale;
-      }
+  const scores = new Float32Array(H * n * n).fill(-Infinity), scale = 1 / Math.sqrt(dh);
+  for (let h = 0; h < H; h++) { // whole matrices in blocks are sooner done than half of them number by number
+    const all = product(head_of(q, n, H, h, dh), transpose(head_of(k, n, H, h, dh), n, dh), n, dh, n);
+    for (let i = 0; i < n; i++) for (let j = 0; j <= i; j++) scores[(h * n + i) * n + j] = all[i * n + j] * scale;
+  }
   return scores;
 }
 
@@ -259,12 +263,7 @@ function smeared(k, smear, n, H, dh) {
 
 function head_results(z, W_O, n, H, dh, d) {
   const result = new Float32Array(n * H * d);
-  for (let h = 0; h < H; h++) {
-    const own = new Float32Array(n * dh);
-    for (let i = 0; i < n; i++) own.set(z.subarray((i * H + h) * dh, (i * H + h + 1) * dh), i * dh);
-    const out = product(own, W_O.subarray(h * dh * d, (h + 1) * dh * d), n, dh, d);
-    for (let i = 0; i < n; i++) result.set(out.subarray(i * d, (i + 1) * d), (i * H + h) * d);
-  }
+  for (let h = 0; h < H; h++) set_head(result, product(head_of(z, n, H, h, dh), W_O.subarray(h * dh * d, (h + 1) * dh * d), n, dh, d), n, H, h, d);
   return result;
 }
 
@@ -288,17 +287,14 @@ export function lens({ config, weights }, stream, n) {
 export function path_patch(model, tokens, base, other, [from_layer, from_head], [to_layer, to_head], reads) {
   const { n_heads: H, d_model: d, d_mlp } = model.config, n = tokens.length;
   const result = `blocks.${from_layer}.attn.hook_result`, at = `blocks.${to_layer}.attn.hook_${reads}`;
-  const sent = new Float32Array(n * d);
-  for (let i = 0; i < n; i++) sent.set(other[result].subarray((i * H + from_head) * d, (i * H + from_head + 1) * d), i * d);
   const held = [];
   for (let l = from_layer; l < to_layer; l++) {
     if (l > from_layer) held.push(`blocks.${l}.hook_attn_out`);
     if (d_mlp) held.push(`blocks.${l}.hook_mlp_out`);
   }
-  const interventions = [{ kind: "patch", at: result, head: from_head, value: sent }, ...held.map((name) => ({ kind: "patch", at: name, value: base[name] }))];
-  const key = forward(model, tokens, { interventions, keep: [at] }).kept[at], dh = model.config.d_head, own = new Float32Array(n * dh);
-  for (let i = 0; i < n; i++) own.set(key.subarray((i * H + to_head) * dh, (i * H + to_head + 1) * dh), i * dh);
-  return { kind: "patch", at, head: to_head, value: own };
+  const interventions = [{ kind: "patch", at: result, head: from_head, value: head_of(other[result], n, H, from_head, d) }, ...held.map((name) => ({ kind: "patch", at: name, value: base[name] }))];
+  const key = forward(model, tokens, { interventions, keep: [at] }).kept[at];
+  return { kind: "patch", at, head: to_head, value: head_of(key, n, H, to_head, model.config.d_head) };
 }
 
 // ---- chance -------------------------------------------------------------------------------------

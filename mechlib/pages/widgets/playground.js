@@ -1,20 +1,24 @@
 // ---- what runs behind the page ------------------------------------------------------------------
 
 const difference = (logits, n, V, [answer, foil]) => logits[(n - 1) * V + answer] - logits[(n - 1) * V + foil];
+// The stream before layer l; before n_layers it is what the last one leaves.
+const stream_at = (l, n_layers) => (l < n_layers ? `blocks.${l}.hook_resid_pre` : `blocks.${l - 1}.hook_resid_post`);
 
 // Two runs and the metric on them: the logit of the answer less that of the foil, at the last token.
 function two_runs({ weights, a, b, metric }) {
-  const net = read_model(weights), V = net.config.d_vocab, n = a.length, tokens = { clean: a, corrupted: b };
+  const net = read_model(weights), { d_vocab: V, n_layers } = net.config, n = a.length, tokens = { clean: a, corrupted: b };
   const runs = { clean: forward(net, a, { keep: "all" }), corrupted: forward(net, b, { keep: "all" }) };
   const means = { clean: difference(runs.clean.logits, n, V, metric), corrupted: difference(runs.corrupted.logits, b.length, V, metric) };
   const gap = means.clean - means.corrupted;
+  const stream = (base, l) => runs[base].kept[stream_at(l, n_layers)];
+  // The metric on one of the two texts when a run of it is interfered with (`how`: as in forward).
+  const measured = (base, how) => difference(forward(net, tokens[base], { ...how, last: true }).logits, 1, V, metric);
   // Share of the gap that comes back (denoising) or is lost (noising), as mechlib.reading.patching has it.
-  const effect = (interventions, direction, start = null) => {
-    const base = direction === "denoising" ? "corrupted" : "clean";
-    const moved = difference(forward(net, tokens[base], { interventions, start }).logits, n, V, metric) - means[base];
+  const effect = (direction, how) => {
+    const base = direction === "denoising" ? "corrupted" : "clean", moved = measured(base, how) - means[base];
     return direction === "denoising" ? moved / gap : -moved / gap;
   };
-  return { net, n, V, runs, tokens, means, gap, effect };
+  return { net, n, runs, tokens, means, stream, measured, effect };
 }
 const DIRECTIONS = ["denoising", "noising"];
 const others = (direction) => (direction === "denoising" ? ["corrupted", "clean"] : ["clean", "corrupted"]);
@@ -22,20 +26,22 @@ const others = (direction) => (direction === "denoising" ? ["corrupted", "clean"
 const TASKS = {
   // Both maps in both directions: {heads, stream}, each {direction: rows of numbers}; yields after each row.
   *maps(given) {
-    const { net, n, runs, effect } = two_runs(given), { n_layers, n_heads, d_model: d } = net.config, found = { heads: {}, stream: {} };
+    const { net, n, runs, stream, effect } = two_runs(given), { n_layers, n_heads, d_model: d } = net.config, found = { heads: {}, stream: {} };
     for (const direction of DIRECTIONS) {
       const [base, other] = others(direction);
       found.heads[direction] = [];
       found.stream[direction] = [];
-      for (let l = 0; l < n_layers; l++) {
-        const at = `blocks.${l}.attn.hook_result`, start = { layer: l, stream: runs[base].kept[`blocks.${l}.hook_resid_pre`] };
-        found.heads[direction].push(Array.from({ length: n_heads }, (_, head) => effect([{ kind: "patch", at, head, value: head_of(runs[other].kept[at], n, n_heads, head, d) }], direction, start)));
+      for (let layer = 0; layer < n_layers; layer++) {
+        const at = `blocks.${layer}.attn.hook_result`, start = { layer, stream: stream(base, layer) };
+        found.heads[direction].push(Array.from({ length: n_heads }, (_, head) => effect(direction, { start, interventions: [{ kind: "patch", at, head, value: head_of(runs[other].kept[at], n, n_heads, head, d) }] })));
         yield found;
       }
-      for (let l = 0; l <= n_layers; l++) {
-        const at = l < n_layers ? `blocks.${l}.hook_resid_pre` : `blocks.${l - 1}.hook_resid_post`, layer = Math.min(l, n_layers - 1);
-        const start = { layer, stream: runs[base].kept[`blocks.${layer}.hook_resid_pre`] };
-        found.stream[direction].push(Array.from({ length: n }, (_, p) => effect([{ kind: "patch", at, positions: [p], value: runs[other].kept[at].slice(p * d, (p + 1) * d) }], direction, start)));
+      for (let layer = 0; layer <= n_layers; layer++) {
+        found.stream[direction].push(Array.from({ length: n }, (_, p) => {
+          const patched = stream(base, layer).slice();
+          patched.set(stream(other, layer).subarray(p * d, (p + 1) * d), p * d);
+          return effect(direction, { start: { layer, stream: patched } });
+        }));
         yield found;
       }
     }
@@ -46,40 +52,35 @@ const TASKS = {
     const { net, runs, tokens, effect } = two_runs(given);
     return Object.fromEntries(DIRECTIONS.map((direction) => {
       const [base, other] = others(direction);
-      return [direction, effect([path_patch(net, tokens[base], runs[base].kept, runs[other].kept, sender, receiver, reads)], direction)];
+      return [direction, effect(direction, { interventions: [path_patch(net, tokens[base], runs[base].kept, runs[other].kept, sender, receiver, reads)] })];
     }));
   },
-  // What a direction does to the metric on the corrupted text, beside random ones of its norm; to
-  // ordinary text; and to a continuation drawn with the same numbers.
-  *steer({ at, direction, scale, draws, seed, ordinary, length, ...given }) {
-    const { net, n, V, tokens, means } = two_runs(given), d = net.config.d_model, next = random(seed), size = Math.hypot(...direction);
-    const loss = (interventions) => { const l = token_losses(forward(net, ordinary, { interventions }).logits, ordinary, V); return l.reduce((x, y) => x + y, 0) / l.length; };
-    const added = (one, factor) => [{ kind: "steer", at, direction: one, scale: factor }];
-    const moved = (one, factor) => difference(forward(net, tokens.corrupted, { interventions: added(one, factor) }).logits, n, V, given.metric) - means.corrupted;
-    const plain = loss([]), effect = moved(direction, scale), null_effects = [], null_losses = [];
+  // What a direction, added before a layer, does to the metric on the corrupted text, beside random
+  // ones of its norm; to ordinary text; and to a continuation drawn with the same numbers.
+  *steer({ layer, direction, scale, draws, seed, ordinary, length, ...given }) {
+    const { net, n, tokens, means, stream, measured } = two_runs(given), { d_model: d, d_vocab: V, n_layers, n_ctx } = net.config;
+    const next = random(seed), size = Math.hypot(...direction), at = stream_at(layer, n_layers);
+    // only what comes after the layer is computed anew
+    const added = (before, one, factor) => ({ start: { layer, stream: before.map((x, i) => x + factor * one[i % d]) } });
+    const moved = (one, factor) => measured("corrupted", added(stream("corrupted", layer), one, factor)) - means.corrupted;
+    const read = forward(net, ordinary, { keep: [at] }), loss = ({ logits }) => mean(token_losses(logits, ordinary, V)), plain = loss(read);
+    const harder = (one) => loss(forward(net, ordinary, added(read.kept[at], one, scale))) - plain;
+    const effect = moved(direction, scale), null_effects = [], null_losses = [];
     for (let i = 0; i < draws; i++) {
       const one = random_direction(next, d, size);
       null_effects.push(moved(one, scale));
-      if (i < 5) null_losses.push(loss(added(one, scale)) - plain);
+      if (i < 5) null_losses.push(harder(one));
       if (i % 5 === 4) yield null;
     }
     const doses = [-2, -1, -0.5, 0, 0.5, 1, 2].map((f) => [f * scale, moved(direction, f * scale)]);
     const continued = (interventions) => {
       const chance = random(seed), all = tokens.corrupted.slice();
-      while (all.length < Math.min(n + length, net.config.n_ctx)) {
-        const { logits } = forward(net, all, { interventions });
-        all.push(sample(logits, (all.length - 1) * V, V, 0.8, chance()));
-      }
+      while (all.length < Math.min(n + length, n_ctx)) all.push(sample(forward(net, all, { interventions, last: true }).logits, 0, V, 0.8, chance()));
       return all.slice(n);
     };
     const p = (1 + null_effects.filter((x) => Math.abs(x) >= Math.abs(effect)).length) / (1 + draws);
-    return { effect, null_effects, null_losses, p, doses, size, loss: loss(added(direction, scale)) - plain, plain: continued([]), steered: continued(added(direction, scale)) };
+    return { effect, null_effects, null_losses, p, doses, size, loss: harder(direction), plain: continued([]), steered: continued([{ kind: "steer", at, direction, scale }]) };
   },
-};
-const head_of = (result, n, H, head, d) => {
-  const own = new Float32Array(n * d);
-  for (let i = 0; i < n; i++) own.set(result.subarray((i * H + head) * d, (i * H + head + 1) * d), i * d);
-  return own;
 };
 
 // ---- the state in the address -------------------------------------------------------------------
@@ -110,12 +111,12 @@ function render(context) {
     const allowed = { text: (v) => v.slice(0, 2000), token: (v) => (v === "" ? "" : within(V)(v)), kind: within(kinds.length), layer: within(n_layers + 1), strength: between(-20, 20),
       draws: (v) => (["19", "49", "99"].includes(v) ? Number(v) : null), seed: (v) => within(1e6)(v), head: within(names.length), reads: (v) => (["q", "k", "v"].includes(v) ? v : null) };
     const start = { a: model.get("a"), b: model.get("b"), answer: "", foil: "", kind: 0, layer: n_layers, strength: 1, draws: 19, seed: 0, sender: 0, receiver: (n_layers - 1) * n_heads, reads: "k" };
-    let state = { ...start }, seen = null, job = {};
+    let state = { ...start }, seen = null, job = {}, written = null; // written: an address of ours that the browser has yet to announce
 
     // -- controls: each knows its field of the state
     const controls = {};
     const changed = (name, value) => { state = { ...state, [name]: value }; draw(); };
-    const keep = () => { const text = MARK + new URLSearchParams(Object.entries(state).filter(([k, v]) => v !== start[k]).map(([k, v]) => [k, String(v)])); if (location.hash !== text) location.hash = text; };
+    const keep = () => { const text = MARK + new URLSearchParams(Object.entries(state).filter(([k, v]) => v !== start[k]).map(([k, v]) => [k, String(v)])); if (location.hash !== text) location.hash = written = text; };
     const text_box = (name, text) => { const box = make("textarea", { rows: 3, spellcheck: "false", maxlength: 2000, oninput: () => changed(name, box.value), onchange: keep });
       controls[name] = () => { if (document.activeElement !== box || box.value !== state[name]) box.value = state[name]; }; return field(text, box); };
     const choice = (name, text, options, values = options.map((_, i) => i)) => { const one = chooser(text, options, (i) => { changed(name, values[i]); keep(); }); controls[name] = () => one.show(values.indexOf(state[name])); return one.node; };
@@ -177,7 +178,7 @@ function render(context) {
         work("path", path_said, "path", { sender: head_at(state.sender), receiver: head_at(state.receiver), reads: state.reads }, (found) => {
           path_said.textContent = `${names[state.sender]} to the ${{ q: "queries", k: "keys", v: "values" }[state.reads]} of ${names[state.receiver]}: denoising ${fixed(found.denoising, 3)}, noising ${fixed(found.noising, 3)}`; }); });
     }
-    const spot = () => (state.layer < n_layers ? `blocks.${state.layer}.hook_resid_pre` : `blocks.${n_layers - 1}.hook_resid_post`);
+    const spot = () => stream_at(state.layer, n_layers);
     function direction() {
       const at = spot(), [x, y] = [seen.run.kept[at], seen.other.kept[at]], out = new Float32Array(d), n = seen.a.length, m = seen.b.length;
       const W_U = net.weights.W_U;
@@ -198,8 +199,8 @@ function render(context) {
       guarded(steer_said, () => {
         together();
         const ordinary = tokens_of(tokenizer, model.get("ordinary"), Math.min(n_ctx, 128)).tokens;
-        work("steer", steer_said, "steer", { at: spot(), direction: direction(), scale: state.strength, draws: state.draws, seed: state.seed, ordinary, length: 24 }, (found) => {
-          const low = Math.min(...found.null_effects), high = Math.max(...found.null_effects), floor = 1 / (1 + state.draws), extra = found.null_losses.reduce((x, y) => x + y, 0) / found.null_losses.length;
+        work("steer", steer_said, "steer", { layer: state.layer, direction: direction(), scale: state.strength, draws: state.draws, seed: state.seed, ordinary, length: 24 }, (found) => {
+          const low = Math.min(...found.null_effects), high = Math.max(...found.null_effects), floor = 1 / (1 + state.draws), extra = mean(found.null_losses);
           steer_said.textContent = `The metric on text B moves by ${fixed(found.effect)}; ${state.draws} random directions of the same norm (${fixed(found.size * Math.abs(state.strength))}) move it by ${fixed(low)} to ${fixed(high)}. Two-sided p = ${fixed(found.p, 3)} (it cannot be below ${fixed(floor, 3)}). ` +
             `Ordinary code gets ${fixed(found.loss, 3)} nats a token harder (random directions: ${fixed(extra, 3)}).`;
           chart.replaceChildren(null_picture(found), make("p", { class: "note" }, "text B goes on, from the same random numbers"),
@@ -239,7 +240,7 @@ function render(context) {
       const best = (logits, n, not = -1) => top_of(Array.from(logits.subarray((n - 1) * V, n * V)), 2).find((t) => t !== not);
       const answer = state.answer === "" ? best(run.logits, a.length) : state.answer, foil = state.foil === "" ? best(other.logits, b.length, answer) : state.foil;
       const means = [difference(run.logits, a.length, V, [answer, foil]), difference(other.logits, b.length, V, [answer, foil])];
-      const streams = [...Array.from({ length: n_layers }, (_, l) => run.kept[`blocks.${l}.hook_resid_pre`]), run.kept[`blocks.${n_layers - 1}.hook_resid_post`]];
+      const streams = Array.from({ length: n_layers + 1 }, (_, l) => run.kept[stream_at(l, n_layers)]);
       const norms = streams.map((x) => a.map((_, i) => Math.hypot(...x.subarray(i * d, (i + 1) * d)))), guesses = streams.map((x) => { const l = lens(net, x, a.length); return a.map((_, i) => top_of(Array.from(l.subarray(i * V, (i + 1) * V)), 1)[0]); });
       return { a, b, run, other, metric: [answer, foil], means, gap: means[0] - means[1], note: A.note || B.note, norms,
         lens_text: (i, j) => `${i < n_layers ? `Before layer ${i}` : "At the end"}, position ${j} “${labels[a[j]]}”: the lens says “${labels[guesses[i][j]]}”; length of the stream ${fixed(norms[i][j], 1)}` };
@@ -270,7 +271,11 @@ function render(context) {
       draw();
       if (read?.refused.length) said.textContent = `Parts of the address could not be read and were left out: ${read.refused.join(", ")}. ${said.textContent}`;
     }
-    const listen = () => { if (!root.isConnected) removeEventListener("hashchange", listen); else from_address(); };
+    const listen = () => {
+      if (!root.isConnected) removeEventListener("hashchange", listen);
+      else if (location.hash === written) written = null;
+      else from_address();
+    };
     addEventListener("hashchange", listen);
     return from_address;
   });

@@ -207,7 +207,6 @@ export function modular_gradients(w, sizes, pairs, answers) {
   return { loss: mean(losses), gradients: g };
 }
 const slice_of = (h, size) => [h * size, (h + 1) * size];
-const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length;
 
 export const answers_of = (pairs, P) => Int32Array.from(pairs, (i) => (Math.floor(i / P) + (i % P)) % P);
 

@@ -6,6 +6,7 @@ function render(context) {
     const { net, tokenizer, labels } = open_model(model), { n_layers, n_heads, n_ctx, d_vocab, d_head } = net.config;
     const most = Math.min(n_ctx, model.get("most")), names = head_names(net.config);
     const frozen = new Map(); // head number -> its pattern when it was frozen, and the length of that text
+    const buttons = []; // one for each token
     let seen = null, hovered = null, state = null; // state: the text and the changes that `seen` belongs to
 
     // -- controls
@@ -35,7 +36,7 @@ function render(context) {
         if (to === undefined) return;
         event.preventDefault();
         put(model, { position: clamp(to, 0, n - 1) });
-        line.querySelectorAll("button")[place()]?.focus();
+        buttons[place()]?.focus();
       } });
     const map = make("canvas", { class: "big", role: "img" }), said = status(), list = bar_table("", ["next", "probability"]);
     root.append(field("your text", box), make("div", { class: "heads", role: "group", "aria-label": "heads" }, heads),
@@ -85,7 +86,7 @@ function render(context) {
       const n = seen.tokens.length, head = Math.min(model.get("head"), names.length - 1), view = model.get("view"), at = hovered ?? place();
       const pattern = head >= 0 ? pattern_of(seen, head) : new Float32Array(n * n), sizes = view === 1 && head >= 0 ? value_size(head) : null;
       const largest = sizes ? Math.max(...sizes) || 1 : 1, weight = (i, j) => pattern[i * n + j] * (sizes ? sizes[j] / largest : 1);
-      const buttons = line.querySelectorAll("button"), row = seen.tokens.map((_, j) => weight(at, j)), strongest = Math.max(...row) || 1;
+      const row = seen.tokens.map((_, j) => weight(at, j)), strongest = Math.max(...row) || 1;
       buttons.forEach((button, j) => {
         const loss = seen.losses[j];
         button.style.background = view === 2 ? tint(Number.isFinite(loss) ? -Math.min(loss / 8, 1) : 0) : tint(row[j] / strongest);
@@ -100,11 +101,24 @@ function render(context) {
       const looks = head < 0 ? "" : `${names[head]} at “${labels[seen.tokens[at]]}” (${at}) looks at ${best.map((j) => `“${labels[seen.tokens[j]]}” (${j}) ${fixed(pattern[at * n + j])}`).join(", ")}. `;
       const loss = n < 2 ? "" : `Mean loss ${fixed(total(seen.losses), 3)} nats` + (seen.changed ? `, with every head ${fixed(total(seen.losses_whole), 3)}.` : ".");
       said.textContent = seen.note + looks + loss;
-      const p = (logits, t) => Math.exp(logits[at * d_vocab + t] - log_sum_exp(logits, at * d_vocab, d_vocab));
-      const now = Float32Array.from({ length: d_vocab }, (_, t) => seen.logits[at * d_vocab + t]);
+      const here = (logits) => logits.subarray(at * d_vocab, (at + 1) * d_vocab), now = here(seen.logits);
+      const p = (logits, t) => Math.exp(here(logits)[t] - log_sum_exp(here(logits), 0, d_vocab));
       list.node.querySelector("caption").textContent = `after “${labels[seen.tokens[at]]}”` + (seen.changed ? ": now, and with every head (grey)" : "");
       list.show(top_of(now, 6).map((t) => [labels[t], [{ share: p(seen.logits, t), text: fixed(p(seen.logits, t)) },
         ...(seen.changed ? [{ share: p(seen.whole, t), text: fixed(p(seen.whole, t)), control: true }] : [])]]));
+    }
+    // One button for each token; those that are there already are named anew, where their token changed.
+    function name_tokens() {
+      seen.tokens.forEach((t, i) => {
+        if (i === buttons.length) {
+          buttons.push(make("button", { type: "button", onclick: () => put(model, { position: i }), onpointerenter: (event) => { if (event.pointerType === "mouse") { hovered = i; show(); } } }));
+          line.append(buttons[i], make("wbr"));
+        }
+        if (buttons[i].textContent === labels[t]) return;
+        buttons[i].textContent = labels[t];
+        buttons[i].nextSibling.replaceWith(make(labels[t].endsWith("⏎") ? "br" : "wbr"));
+      });
+      for (const button of buttons.splice(seen.tokens.length)) { button.nextSibling.remove(); button.remove(); }
     }
     function draw() {
       if (document.activeElement !== box && box.value !== model.get("text")) box.value = model.get("text");
@@ -116,9 +130,7 @@ function render(context) {
         const fresh = state !== state_now;
         if (fresh) { seen = pass(); state = state_now; }
         const n = seen.tokens.length;
-        if (before !== seen.tokens.join())
-          line.replaceChildren(...seen.tokens.flatMap((t, i) => [make("button", { type: "button", onclick: () => put(model, { position: i }),
-            onpointerenter: (event) => { if (event.pointerType === "mouse") { hovered = i; show(); } } }, labels[t]), make(labels[t].endsWith("⏎") ? "br" : "wbr")]));
+        if (before !== seen.tokens.join()) name_tokens();
         heads.forEach((button, head) => {
           const how = model.get("cut").includes(head) ? "cut" : frozen.has(head) ? "frozen" : "", pattern = fresh && pattern_of(seen, head);
           if (fresh) paint(button.firstChild, n, n, (i, j) => (j > i ? NaN : pattern[i * n + j]));
