@@ -256,12 +256,33 @@ def test_open_code_takes_at_most_a_quarter_of_a_chapter_s_height(open_page, path
     assert 0 < share <= 0.25
 
 
+BEYOND = """() => [...document.querySelectorAll(".prev-next-area p, footer p, h1")]
+  .filter((element) => element.getBoundingClientRect().right > window.innerWidth)
+  .map((element) => element.textContent.trim())"""
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("page", ["book/index.html", "notebooks/02_attention.html"])
+def test_the_links_to_the_pages_around_stay_inside_a_phone(open_page, page):
+    assert open_page(page, width=360).evaluate(BEYOND) == []
+
+
 @pytest.mark.browser
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_the_system_s_theme_is_there_from_the_first_moment(open_page, theme):
     page = open_page("book/corpus.html", theme=theme)
     assert page.evaluate("document.documentElement.dataset.theme") == theme
     assert page.evaluate("document.documentElement.dataset.mode") == "auto"
+
+
+CARDS = """() => [...document.querySelectorAll(".text_html:has(> .mechlib-still[hidden])")]
+  .map((card) => card.getBoundingClientRect().height)"""
+
+
+@pytest.mark.browser
+def test_no_empty_card_stands_above_a_widget_in_the_dark(open_page):
+    heights = open_page("notebooks/13_fourier_circuit.html", theme="dark").evaluate(CARDS)
+    assert heights == [0] * len(heights) != []
 
 
 @pytest.mark.browser
