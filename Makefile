@@ -24,13 +24,14 @@ NOTEBOOKS := notebooks book
 
 .DEFAULT_GOAL := help
 .PHONY: help environment book serve lab test test-notebooks test-browser test-lab test-paths test-jitter \
-	notebooks scoreboard slides offline train train-check bench lock lock-check lint clean
+	notebooks scoreboard slides offline pdf train train-check bench lock lock-check lint clean
 
 help:
 	@echo "make book         build the book and say where it is"
 	@echo "make serve        build the book and serve it on http://localhost:$(PORT)"
 	@echo "make slides       the slides of the sessions: _build/html/slides"
 	@echo "make offline      one zip to hand out: book, slides, notebooks; opens without a server"
+	@echo "make pdf          the whole book on paper: one page to print, and its PDF"
 	@echo "make lab          open JupyterLab on a copy of the notebooks, to try things in"
 	@echo "make test         unit tests, and every notebook run again and compared"
 	@echo "make notebooks    execute every notebook in place (or NB=notebooks/05_bigrams.ipynb)"
@@ -60,6 +61,10 @@ slides: environment
 # Book, slides and notebooks in one file that opens without a server.
 offline: book
 	$(PY) -m mechlib.pages.offline
+
+# All chapters on one page; the PDF where a Chromium is found.
+pdf: book
+	$(PY) tools/pdf.py
 
 serve: book
 	@echo "Serving on http://localhost:$(PORT) - press Ctrl-C to stop."

@@ -1,12 +1,12 @@
 """What several test files use: randomness, a small zoo, and one browser for all of them."""
 
 import os
-import shutil
-from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+
+from mechlib.pages.paper import chromium
 
 # No timed tests: a slow machine is not a wrong one. Fixed examples, so that a failure comes back.
 settings.register_profile(
@@ -110,17 +110,6 @@ def small_zoo(monkeypatch, tmp_path):
     del zoo.Tiny
 
 
-# The names under which a Chromium may be found; the variable CHROMIUM names one by its path.
-BROWSERS = (
-    "chromium",
-    "chromium-browser",
-    "google-chrome",
-    "google-chrome-stable",
-    "chrome",
-    "microsoft-edge",
-    "msedge",
-)
-MAC = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
 FLAGS = [
     "--no-sandbox",  # in a container the browser often runs as root
     "--disable-gpu",
@@ -130,17 +119,6 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-
-
-def chromium() -> str | None:
-    """The path of a Chromium, Chrome or Edge; None when there is none."""
-    named = os.environ.get("CHROMIUM")
-    if named:
-        if not Path(named).exists():
-            raise FileNotFoundError(f"CHROMIUM: there is no file {named!r}")
-        return named
-    found = next((path for path in map(shutil.which, BROWSERS) if path), None)
-    return found or (MAC if Path(MAC).exists() else None)
 
 
 @pytest.fixture(scope="session")

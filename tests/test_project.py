@@ -93,6 +93,7 @@ ORDER = {
         "timetable",
         "slides",
         "offline",
+        "paper",
     ],
 }
 
