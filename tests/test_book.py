@@ -392,6 +392,20 @@ def test_a_guess_is_answered_by_the_claim_and_kept(browser, address):
         box.locator("button").click()
         shown = box.locator(".claim-statement").inner_text()
         assert f"You said: {guess}." in box.inner_text()
+        low, high = map(float, re.search(r"\((\S+) to (\S+) over", shown).groups())
+        assert float(guess.split()[0]) > high
+        assert "Your guess lies above all of them." in box.inner_text()
+        band, mark = (box.locator(f".guess-{part}").bounding_box() for part in ("spread", "mark"))
+        assert band["x"] + band["width"] < mark["x"]
+        for key, where in (("Home", "below all of them"), ("ArrowRight", "between them")):
+            slider.focus()
+            visit.page.keyboard.press(key)
+            value = box.locator("output")
+            while key == "ArrowRight" and float(value.inner_text().split()[0]) < low:
+                visit.page.keyboard.press(key)
+            guess = box.locator("output").inner_text()
+            box.locator("button").click()
+            assert f"Your guess lies {where}." in box.inner_text()
         target = box.locator(".guess-result a").get_attribute("href")
         assert shown in visit.page.locator(f"{target} .claim-statement").all_inner_texts()
         visit.page.reload()

@@ -22,6 +22,21 @@
   const answer_to = (box) => [...document.querySelectorAll(".cell_output .claim")]
     .find((claim) => box.compareDocumentPosition(claim) & Node.DOCUMENT_POSITION_FOLLOWING);
 
+  // Where a guess falls among the values of all seeds; nothing when the claim has no spread.
+  function place(claim, guess, [least, most]) {
+    const found = claim.querySelector(".claim-statement")?.textContent
+      .match(/\(([−-]?[\d.,]+) to ([−-]?[\d.,]+) over/);
+    if (!found) return [];
+    const [low, high] = [number(found[1]), number(found[2])];
+    const at = (value) => 100 * Math.min(1, Math.max(0, (value - least) / (most - least)));
+    const where = guess < low ? "below all of them" : guess > high ? "above all of them" : "between them";
+    return [
+      make("div", { class: "guess-place", "aria-hidden": "true" },
+        make("span", { class: "guess-spread", style: `left: ${at(low)}%; width: ${at(high) - at(low)}%` }),
+        make("span", { class: "guess-mark", style: `left: ${at(guess)}%` })),
+      make("p", {}, `The values go from ${found[1]} to ${found[2]}. Your guess lies ${where}.`)];
+  }
+
   function slider(text, chosen) {
     const [, low, high, unit] = text.match(RANGE);
     const [least, most] = [number(low), number(high)];
@@ -46,6 +61,7 @@
     const paragraph = [...box.querySelectorAll("p:not(.admonition-title)")].at(-1);
     const list = box.querySelector("ul"), claim = answer_to(box);
     if (!claim || !(list || RANGE.test(paragraph.textContent.trim()))) return;
+    const ends = list ? null : paragraph.textContent.trim().match(RANGE).slice(1, 3).map(number);
     const key = `guess ${location.pathname.split("/").at(-1)} ${index}`;
     const controls = make("div", { class: "guess-controls" }), result = make("div", { class: "guess-result", "aria-live": "polite" });
     const show = (guess) => {
@@ -54,6 +70,7 @@
       there.id ||= `answer-${index}`;
       result.replaceChildren(
         make("p", {}, `You said: ${guess}. What came out:`), again,
+        ...(list ? [] : place(claim, parseFloat(guess), ends)),
         make("p", {}, make("a", { href: `#${there.id}` }, "to the cell that measured it")));
     };
     controls.append(...(list ? choices(list, show) : slider(paragraph.textContent.trim(), show)));
