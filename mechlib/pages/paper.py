@@ -103,7 +103,9 @@ def one_page(html: Path, pages: list[str]) -> str:
         found = ARTICLE.search(text)
         if not found:
             raise ValueError(f"{path} has no article")
-        moved = _moved(SCRIPT.sub("", found[0]), page, set(pages), html.name)
+        # a printer does not scroll, so no picture may wait for that
+        body = SCRIPT.sub("", found[0]).replace(' loading="lazy"', "")
+        moved = _moved(body, page, set(pages), html.name)
         articles.append(f'<a id="{_place(page, "")}"></a>\n{moved}')
         # a page without formulas does not load what sets them
         if not MATHEMATICS.search(head):

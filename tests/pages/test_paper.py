@@ -18,7 +18,7 @@ PAGES = {
     "book/index": '<p id="top">See <a href="../notebooks/05_x.html#loss">the loss</a>, '
     '<a href="../notebooks/05_x.html">the chapter</a>, <a href="#top">the top</a>, '
     '<a href="../slides/one.html">slides</a> and <a href="https://a.org/#b">elsewhere</a>.</p>',
-    "notebooks/05_x": '<h2 id="loss">Loss</h2><p id="top"><img src="../_images/a.svg" alt="a">'
+    "notebooks/05_x": '<h2 id="loss">Loss</h2><p id="top"><img src="../_images/a.svg" loading="lazy" alt="a">'
     '<script>forget("this")</script></p>',
 }
 
@@ -48,6 +48,7 @@ def test_what_led_to_another_page_leads_to_its_place(html):
     assert 'href="html/_static/a.css"' in text
     assert text.count('src="html/_static/mathjax/tex.js"') == 1
     assert "forget" not in text
+    assert "lazy" not in text
     assert "<nav>" not in text
 
 
