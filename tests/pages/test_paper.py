@@ -18,7 +18,8 @@ PAGES = {
     "book/index": '<p id="top">See <a href="../notebooks/05_x.html#loss">the loss</a>, '
     '<a href="../notebooks/05_x.html">the chapter</a>, <a href="#top">the top</a>, '
     '<a href="../slides/one.html">slides</a> and <a href="https://a.org/#b">elsewhere</a>.</p>',
-    "notebooks/05_x": '<h2 id="loss">Loss</h2><p id="top"><img src="../_images/a.svg" loading="lazy" alt="a">'
+    "notebooks/05_x": '<h2 id="loss">Loss</h2><p id="top">'
+    '<img src="../_images/a.svg" loading="lazy" alt="a">'
     '<script>forget("this")</script></p>',
 }
 
