@@ -351,11 +351,35 @@ class Transformer(nn.Module):
             position = tape("hook_pos_embed", position)
             if self.config.positions == "stream":
                 x, position = x + position, None
-        for layer, block in enumerate(self.blocks):
-            x = block(x, position, tape, f"blocks.{layer}")
+        return self._go_on(x, position, 0, tape)
+
+    def _go_on(self, x: Tensor, position: Tensor | None, first: int, tape: Tape) -> Tensor:
+        for layer in range(first, len(self.blocks)):
+            x = self.blocks[layer](x, position, tape, f"blocks.{layer}")
         if self.ln_final is not None:
             x = self.ln_final(x, tape, "ln_final")
         return tape("hook_logits", _plus(x @ self.W_U, self.b_U))
+
+    def logits_from(
+        self, stream: Float[Tensor, "batch pos d_model"], layer: int
+    ) -> Float[Tensor, "batch pos d_vocab"]:
+        """The rest of a forward pass: logits when `stream` enters `layer`, or, for `n_layers`,
+        when it stands at the end. What came before need not be run again for every change.
+
+        ValueError for a layer that there is not, or a stream of another width or too long.
+        """
+        config = self.config
+        if not 0 <= layer <= config.n_layers:
+            raise ValueError(f"layer: got {layer}, accepts 0 to {config.n_layers}")
+        if stream.ndim != 3 or stream.shape[2] != config.d_model or stream.shape[1] > config.n_ctx:
+            raise ValueError(
+                f"stream: got shape {tuple(stream.shape)}, needs (batch, pos, {config.d_model}) "
+                f"with at most {config.n_ctx} positions"
+            )
+        position = None
+        if self.W_pos is not None and config.positions != "stream":
+            position = self.W_pos[: stream.shape[1]].expand_as(stream)
+        return self._go_on(stream, position, layer, SILENT)
 
     def token_losses(
         self, tokens: Int[Tensor, "batch pos"], interventions: Sequence[Intervention] = ()

@@ -85,6 +85,28 @@ def test_trace_and_forward_agree_to_the_bit(variant, tokens):
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
+def test_the_rest_of_a_pass_from_any_layer_gives_its_logits_to_the_bit(variant, tokens):
+    model = double(VARIANTS[variant])
+    trace, layers = model.trace(tokens), model.config.n_layers
+    for layer in range(layers):
+        stream = trace[f"blocks.{layer}.hook_resid_pre"]
+        assert torch.equal(model.logits_from(stream, layer), trace.logits)
+        assert not torch.equal(model.logits_from(stream + 1e-3 * model.W_E[0], layer), trace.logits)
+    end = trace[f"blocks.{layers - 1}.hook_resid_post"] if layers else trace["hook_embed"]
+    assert torch.equal(model.logits_from(end, layers), trace.logits)
+
+
+def test_a_pass_cannot_start_anywhere():
+    model, stream = double(SMALL), torch.zeros(2, 5, 17).double()
+    with pytest.raises(ValueError, match="layer: got 3, accepts 0 to 2"):
+        model.logits_from(stream, 3)
+    with pytest.raises(ValueError, match=r"stream: got shape \(2, 5, 16\), needs .*17\)"):
+        model.logits_from(stream[..., 1:], 0)
+    with pytest.raises(ValueError, match="at most 11 positions"):
+        model.logits_from(torch.zeros(2, 12, 17).double(), 0)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
 def test_interventions_that_do_nothing_change_nothing(variant, tokens):
     model = double(VARIANTS[variant])
     trace = model.trace(tokens)

@@ -12,6 +12,7 @@ Turner et al. 2023 (adding a difference of two runs); Panickssery et al. 2023 (d
 means). Chapter 16 and the playground.
 """
 
+import re
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -71,8 +72,25 @@ def effects(
     metric: Callable[[Float[Tensor, "batch pos d_vocab"]], float],
 ) -> list[float]:
     """How far each direction, added to `at` at every position, moves a metric of the logits."""
-    plain = float(metric(model(tokens)))
-    return [float(metric(model(tokens, [Steer(at, one)]))) - plain for one in directions]
+    plain = model.trace(tokens, names=[at])
+    layer = _entered(at)
+
+    def moved(direction: Tensor) -> float:
+        steer = Steer(at, direction)
+        if layer is None:
+            logits = model(tokens, [steer])
+        else:  # all that comes before is the same for every direction
+            logits = model.logits_from(steer.apply(plain[at]), layer)
+        return float(metric(logits)) - before
+
+    before = float(metric(plain.logits))
+    return [moved(direction) for direction in directions]
+
+
+def _entered(at: str) -> int | None:
+    """The layer that the stream called `at` enters; None for what is not the whole stream."""
+    found = re.fullmatch(r"blocks\.(\d+)\.hook_resid_(pre|post)", at)
+    return found and int(found[1]) + (found[2] == "post")
 
 
 def steered(

@@ -79,9 +79,12 @@ def test_two_runs_refuses(two):
         two.path([(0, 0), (1, 0)], [(2, 1)], "q", "noising")
 
 
-def test_steering_and_its_null(two):
+@pytest.mark.parametrize(
+    "at", ["blocks.2.hook_resid_post", "blocks.1.hook_resid_pre", "blocks.0.hook_attn_out"]
+)
+def test_steering_and_its_null(two, at):
     model, tokens = two.model, two.tokens["clean"]
-    at, direction = "blocks.2.hook_resid_post", model.W_U[:, 3].detach()
+    direction = model.W_U[:, 3].detach()
 
     def metric(logits):
         return float(logits[..., 3].mean())
