@@ -1,10 +1,18 @@
-"""What nbval compares: every printed character, but no picture.
+"""What nbval compares: every printed character, but no picture. And what memory costs.
 
 A figure's bytes hang on the last bits of what it draws and on the version of matplotlib. Numbers
 that matter are printed, or stand in a claim.
 """
 
+import os
+
 from nbval.plugin import IPyNbFile
+
+# Kernels and workers that start from here keep the memory that they free. Linux's allocator gives
+# large arrays back at once and asks for them again; clearing the pages took up to a third of a
+# chapter's time. Other systems have no such variables.
+for name in ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"):
+    os.environ.setdefault(name, str(2**30))
 
 _setup_compare = IPyNbFile.__init__
 
