@@ -356,12 +356,16 @@ def test_search_finds_the_chapter_first(browser, address):
         "grokking": "12. Grokking, live",
         "Fourier": "13. The Fourier circuit",
         "steering": "16. Steering and patching",
+        "how to start": "Circuits You Can Run > How to start",
     }
     for words, title in chapters.items():
         with Visit(browser, f"{address}/search.html?q={words}") as visit:
             first = visit.page.locator("#search-results li > a").first
             first.wait_for()
             assert first.inner_text() == title
+            snippet = visit.page.locator("#search-results li p.context").first
+            snippet.wait_for()
+            assert ".pdf" not in snippet.inner_text()  # the buttons above the text are no text
 
 
 @pytest.mark.browser

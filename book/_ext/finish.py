@@ -23,6 +23,7 @@ UNNEEDED = (
     r'<link[^>]*href="[^"]*(?:fontawesome|sphinx-thebe)[^"]*"[^>]*/?>',
     # Firefox would fetch the whole next chapter beforehand
     r'<link[^>]*rel="(?:next|prev)"[^>]*/?>',
+    r'\s+id="search-input"',  # nobody looks for it, and the search page has it twice
 )
 MATHEMATICS = (
     r"<script>window\.MathJax(?:(?!</script>).)*</script>",
@@ -37,6 +38,9 @@ MODES = (
         '(matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")',
     ),
 )
+# The search shows where its words stand. In the page's main part it would begin with the names of
+# the buttons above the text.
+FOUND_IN = ('[role="main"]', ".bd-article")
 VERDICTS = "replicates|weaker|differs|not comparable"
 
 
@@ -150,6 +154,8 @@ def finish_all(app, error) -> None:
     out = Path(app.outdir)
     found = sorted(out.glob("_static/vendor/fontawesome/*/js/all.min.js"))
     icons = found[0].read_text("utf-8") if found else ""
+    search = out / "_static" / "searchtools.js"
+    search.write_text(search.read_text("utf-8").replace(*FOUND_IN), "utf-8")
     for path in sorted(out.rglob("*.html")):
         text = path.read_text("utf-8")
         if "Content-Security-Policy" in text or "<head>" not in text:

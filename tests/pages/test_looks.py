@@ -189,6 +189,15 @@ def test_every_link_inside_the_book_leads_to_a_place_that_is_there():
     assert lost == []
 
 
+@pytest.mark.browser
+def test_no_page_has_two_places_of_one_name():
+    built("search.html")
+    for page in (p for p in HTML.rglob("*.html") if "_static" not in p.parts):
+        text = re.sub(r"<script.*?</script>", "", page.read_text("utf-8"), flags=re.DOTALL)
+        names = re.findall(r'\sid="([^"]+)"', text)
+        assert len(names) == len(set(names)), page.name
+
+
 @pytest.fixture
 def open_page(browser):
     """open_page(path#anchor, width, theme) -> the page, settled."""

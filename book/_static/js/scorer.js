@@ -1,6 +1,7 @@
 // How search orders what it finds: the chapter first, then pages about it, then the library.
 var Scorer = {
-  score: ([page, , , , score]) => {
+  score: ([page, , place, , score]) => {
+    if (page === "book/index" && place) return score + 25; // a heading of the first page, searched for
     if (page.startsWith("notebooks/")) return score + 20;
     if (page.startsWith("book/reference/")) return score - 20;
     if (page === "book/scoreboard") return score - 15;

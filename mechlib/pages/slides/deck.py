@@ -184,6 +184,7 @@ PAGE = """<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
+<link rel="icon" href="../_static/favicon.svg" type="image/svg+xml">
 <link rel="stylesheet" href="assets/reset.css">
 <link rel="stylesheet" href="assets/reveal.css">
 <link rel="stylesheet" href="assets/deck.css">
