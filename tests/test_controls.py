@@ -15,16 +15,21 @@ import torch
 from mechlib import zoo
 from mechlib.constructed import rotation_margin
 from mechlib.grokking import clock, fourier, modular, progress
-from mechlib.interventions import Ablate
+from mechlib.interventions import Ablate, FreezePattern
 from mechlib.model import Transformer
+from mechlib.othello import scores as othello
+from mechlib.othello.games import random_games
 from mechlib.pages import margins, scoreboard
 from mechlib.reading import circuits, heads
+from mechlib.reading.factored import FactoredMatrix
 from mechlib.reading.patching import TwoRuns, probability
+from mechlib.superposition import networks
 from mechlib.text.grammars import Repeats
+from mechlib.text.labels import pieces
 from mechlib.vision.convnet import ShapeNet, accuracy
 from mechlib.vision.strokes import shapes
 from mechlib.vision.tuning import tuning
-from mechlib.zoo.recipes.code import copy_gain, repeated_segments
+from mechlib.zoo.recipes.code import copy_gain, repeated_segments, windows
 
 ROOT = Path(__file__).parents[1]
 P = 113
@@ -278,3 +283,100 @@ def test_04_only_heads_that_look_back_are_needed():
 
     back = scores > 0.5
     tells_apart("04", "Cutting each previous-token head in turn", cost(back), cost(~back))
+
+
+def test_02_without_its_mask_attention_sees_what_comes_later():
+    model, (tokens, _) = double("two-layer-repeats"), repeats()
+    other = tokens.clone()
+    other[:, -1] = (other[:, -1] + 1) % 50
+    everywhere = torch.full((tokens.shape[1],) * 2, 1 / tokens.shape[1], dtype=torch.float64)
+
+    def moved(*unmasked: FreezePattern) -> float:
+        before, after = model(tokens, unmasked), model(other, unmasked)
+        return float((before - after)[:, :-1].abs().max())
+
+    sentence = "Under the causal mask, changing the last token"
+    tells_apart("02", sentence, moved(), moved(FreezePattern(0, everywhere)))
+
+
+def test_03_another_head_is_another_tensor_product():
+    model, (tokens, _) = double("two-layer-repeats"), repeats()
+    seen = model.trace(tokens[:1, :12])
+    x, written = seen["resid_pre", 1][0], seen["result", 1][0, :, 2]
+    pattern, W_OV = seen["pattern", 1][0], circuits.W_OV(model.W_V[1], model.W_O[1]).dense()
+    off = [
+        float(
+            (torch.kron(pattern[h], W_OV[h].T.contiguous()) @ x.flatten() - written.flatten())
+            .abs()
+            .max()
+        )
+        for h in (2, 0)
+    ]
+    tells_apart("03", "A ⊗ W and what head L1H2", *off)
+
+
+def test_05_one_layer_looks_at_earlier_tokens():
+    tokens = windows("code-512", 2)[:, :64]
+    earlier = torch.cat([tokens.roll(1, 0)[:, :-1], tokens[:, -1:]], 1)
+    moved = [
+        float((model(tokens) - model(earlier))[:, -1].abs().max())
+        for model in (double("zero-layer-code-512"), double("one-layer-code"))
+    ]
+    tells_apart("05", "Changing the earlier tokens moves its logits", *moved)
+
+
+def test_07_a_wrong_destination_brings_nothing():
+    model, grammar = double("skip-trigrams"), zoo.find("skip-trigrams").grammar()
+    QK = circuits.full_QK(model.W_E, circuits.W_QK(model.W_Q[0], model.W_K[0])).dense()
+    OV = circuits.full_OV(model.W_E, circuits.W_OV(model.W_V[0], model.W_O[0]), model.W_U).dense()
+    scores = QK / model.config.d_head**0.5
+    look = scores - (scores.exp() @ grammar.background.double()).log()[..., None]
+    A = look.exp() / (look.exp() + 16)
+    rows = torch.einsum("hds,hso->dso", A, OV - OV.mean(-1, keepdim=True))
+    source, destination, out = grammar.ids(grammar.triples).T
+    read = [
+        int((rows[place, source].argmax(-1) == out).sum())
+        for place in (destination, destination.roll(1))
+    ]
+    tells_apart("07", "{} planted phrases are read off", *read)
+
+
+def test_08_heads_do_not_copy_tokens_under_other_names():
+    model = double("one-layer-code-2048")
+    W_OV = circuits.W_OV(model.W_V[0], model.W_O[0])
+    OV = circuits.full_OV(model.W_E, W_OV, model.W_U - model.W_U.mean(1, keepdim=True))
+    order = torch.randperm(2048, generator=torch.Generator().manual_seed(0))
+    renamed = FactoredMatrix(OV.A[:, order], OV.B)
+    copying = [int((heads.copying_score(t.eigenvalues()) > 0.2).sum()) for t in (OV, renamed)]
+    tells_apart("08", "{} heads of the code model copy", *copying)
+
+
+def test_15_the_norm_grows_and_then_falls():
+    norms = zoo.history("grokking-113").values("squared norm")
+    tells_apart("15", "While a network memorises", max(norms) / norms[0], norms[-1] / norms[0])
+
+
+def test_17_random_directions_bring_back_little():
+    model, tokens = zoo.load("one-layer-code-mlp"), windows("code-512", 8)
+    trained = zoo.load("one-layer-dictionary")
+    untrained = zoo.find("one-layer-dictionary").build()
+    losses = [networks.spliced_losses(model, tokens, each) for each in (trained, untrained)]
+    tells_apart("17", "Against the mean {} of the loss", *map(networks.loss_recovered, losses))
+
+
+def test_18_an_untrained_network_knows_no_rules():
+    games = random_games(40, (6, 0))
+    least = othello.floor(games)
+    nets = zoo.load("othello"), zoo.find("othello").build()
+    above = [othello.play_scores(net, games)["loss"] - least for net in nets]
+    tells_apart("18", "On new games the loss", *above)
+
+
+def test_19_not_every_sign_begins_a_comment():
+    text = "a = '#'  # one\nb = '''\n# two\n'''\n# three\n"
+    truth = {text.index("# one"), text.index("# three")}
+    ours = {piece.start for piece in pieces(text) if piece.kind == "comment"}
+    signs = {i for i, c in enumerate(text) if c == "#"}
+    (record,) = [r for r in claims()["19"] if "the scanner finds the comments" in r["sentence"]]
+    found = [record["of"] * (places == truth) for places in (ours, signs)]
+    tells_apart("19", "In {} files the scanner finds", *found)

@@ -43,6 +43,38 @@ def test_no_control_is_the_bound_or_the_value_itself_without_a_reason(chapter):
     assert not {sentence: why for sentence, why in weak.items() if why}
 
 
+# Claims that have no control, each with the reason. Every other claim has one.
+WITHOUT_CONTROL = {
+    "Beside the direct path, the heads of layer 1 save {} more than those of layer 0": (
+        "the claim says that the paper's order is not found: it stands beside the paper's number"
+    ),
+    "No attention: {} pass between knowing the shown pairs and knowing the others": (
+        "the length of a wait in the one network of this kind; its bounds say that there is one, "
+        "and that the run did not end first"
+    ),
+    "One clock adds without a mistake for {} primes that we tried": (
+        "proved in the text for every prime, and tried: there is nothing it could be mistaken for"
+    ),
+    "113 waves have length one and stand at right angles; the largest error is {}": (
+        "an identity, to rounding: it is true of these waves or the code is wrong"
+    ),
+    "The difference stands at position 3, then 4, then 15": (
+        "a statement about the three places of the largest difference; a place has no rival"
+    ),
+    "Under L1 the latents add up to {} of what the neurons add up to": (
+        "a shrinkage, measured against the neurons themselves, which have 1 by definition"
+    ),
+    "The model has {} parameters, as the text prints": "a count, held against the printed one",
+    "The best position is {}, the one after the match": "a place in a printed example",
+    "GPT-2's head size is {}": "a fact of its published configuration",
+}
+
+
+def test_claims_without_a_control_have_a_reason():
+    bare = {r["sentence"] for c in CHAPTERS for r in c.records if not r["control"]}
+    assert bare == set(WITHOUT_CONTROL)
+
+
 @pytest.mark.parametrize("path", all_notebooks(ROOT), ids=lambda path: path.stem)
 def test_no_control_is_a_constant_without_a_reason(path):
     assert not constant_controls(nbformat.read(path, as_version=4))
