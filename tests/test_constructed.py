@@ -17,8 +17,8 @@ def random_tokens(d_vocab, *shape, seed=0):
     return torch.randint(d_vocab, shape, generator=torch.Generator().manual_seed(seed))
 
 
-def accuracy(model, tokens, where, interventions=()):
-    guesses = model(tokens, interventions)[:, :-1].argmax(-1)
+def accuracy(logits, tokens, where):
+    guesses = logits[:, :-1].argmax(-1)
     return (guesses == tokens[:, 1:])[where].double().mean().item()
 
 
@@ -201,7 +201,7 @@ def test_copies_perfectly_and_only_with_the_previous_token_head(d_vocab, n_ctx, 
     anything = random_tokens(d_vocab, 4, n_ctx, seed=d_vocab)
     where = constructed.predictable(anything)
     if where.any():
-        assert accuracy(model, anything, where) == 1
+        assert accuracy(model(anything), anything, where) == 1
     # different tokens in a random order, over and over: all of the later copies can be copied
     length = min(d_vocab, n_ctx // 2)
     tokens = heads.repeated_tokens(
@@ -210,16 +210,16 @@ def test_copies_perfectly_and_only_with_the_previous_token_head(d_vocab, n_ctx, 
     where = constructed.predictable(tokens)
     assert where[:, length:].all()
     assert not where[:, :length].any()
-    assert accuracy(model, tokens, where) == 1
-    losses = model.token_losses(tokens)[where]
-    assert losses.max() < 1e-6
-    pattern = model.trace(tokens, names=["blocks.1.attn.hook_pattern"])["pattern", 1]
-    assert heads.is_induction_head(pattern, tokens).item()
+    pattern = "blocks.1.attn.hook_pattern"
+    whole = model.trace(tokens, names=[pattern])
+    assert accuracy(whole.logits, tokens, where) == 1
+    losses = -whole.logits.log_softmax(-1)[:, :-1].gather(2, tokens[:, 1:, None])[..., 0]
+    assert losses[where].max() < 1e-6
+    assert heads.is_induction_head(whole[pattern], tokens).item()
     # chance: one in d_vocab
-    cut = [Ablate("blocks.0.attn.hook_z", head=0)]
-    assert accuracy(model, tokens, where, cut) <= 1 / d_vocab + 0.01
-    pattern = model.trace(tokens, cut, names=["blocks.1.attn.hook_pattern"])["pattern", 1]
-    assert not heads.is_induction_head(pattern, tokens).item()
+    cut = model.trace(tokens, [Ablate("blocks.0.attn.hook_z", head=0)], names=[pattern])
+    assert accuracy(cut.logits, tokens, where) <= 1 / d_vocab + 0.01
+    assert not heads.is_induction_head(cut[pattern], tokens).item()
 
 
 def test_predictable_by_hand():
