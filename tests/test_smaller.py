@@ -22,10 +22,26 @@ def sizes(folder, kind):
 
 def test_engine_and_widgets_are_small():
     engine = sizes(WIDGETS, "js") | sizes(WIDGETS, "css")
-    # 198 kB as written, 168 kB without comments and indentation; names are still words. No page
-    # loads all of it: see the last test
-    assert sum(engine.values()) < 175_000
-    assert sum(sizes(STATIC, "js").values()) < 8_000
+    # 200 kB as written, 171 kB without comments and indentation; names are still words. No page
+    # loads all of it: see the next test
+    assert sum(engine.values()) < 172_000
+    shared = ("arrays.js", "shared.js", "engine.js", "bpe.js", "live.js", "training.js")
+    assert sum(engine[name] for name in shared) < 56_000
+    assert sum(sizes(STATIC, "js").values()) < 9_000
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("*/*.ipynb")), ids=lambda path: path.name)
+def test_no_page_brings_more_than_a_hundred_kilobytes(path):
+    """Engine, widgets and styles that a page of the book carries, each text once."""
+    widgets = json.loads(path.read_text("utf-8"))["metadata"].get("widgets", {})
+    texts = {
+        smaller.small(model["state"][trait], kind)
+        for states in widgets.values()
+        for model in states["state"].values()
+        for trait, kind in (("_esm", "js"), ("_css", "css"))
+        if isinstance(model["state"].get(trait), str)
+    }
+    assert sum(len(text.encode()) for text in texts) < 100_000
 
 
 @pytest.mark.parametrize("widget", [Playground, TypeYourOwn, GrokkingLive, BigramLive])

@@ -60,6 +60,14 @@ cases.interventions = (given) => {
   }));
 };
 
+cases.read_by = (given) => {
+  const model = read_model(raw(given.model)), tokenizer = read_tokenizer(given.tokenizer);
+  return given.texts.map((text) => {
+    const tokens = [tokenizer.separator, ...tokenizer.encode(text)].slice(0, 128);
+    return Array.from(read_by(forward(model, tokens, { keep: [given.at] }).kept[given.at], single(given.direction), given.offset));
+  });
+};
+
 cases.tokens = (given) => {
   const tokenizer = read_tokenizer(given.json);
   return ({ size: tokenizer.size, names: tokenizer.names,

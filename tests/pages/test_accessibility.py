@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from test_live_reading import widget as reading
 from test_live_widgets import (  # noqa: F401
     CODE,
     NAMES,
@@ -44,12 +45,13 @@ def live(code):  # noqa: F811
         untrained(),
         toy(),
         turning(),
+        reading(code),
     ]
 
 
 @pytest.mark.browser
 @pytest.mark.parametrize("theme", ["bare", "book, dark"])
-@pytest.mark.parametrize("which", range(16))
+@pytest.mark.parametrize("which", range(17))
 def test_axe_finds_nothing(show, code, which, theme):  # noqa: F811
     page = show([*everyone(), *live(code)][which])
     for name, value in THEMES[theme].items():

@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from test_live_reading import widget as reading
 from test_play_othello import untrained
 from test_toy_live import live as toy
 from test_turn import widget as turning
@@ -283,7 +284,7 @@ def test_the_playground_reads_addresses_of_strangers(show, code):  # noqa: F811
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("which", range(9))
+@pytest.mark.parametrize("which", range(10))
 def test_live_widgets_fit_a_phone_and_have_names(show, code, which):  # noqa: F811
     people = Bigrams.people()
     made = [
@@ -296,6 +297,7 @@ def test_live_widgets_fit_a_phone_and_have_names(show, code, which):  # noqa: F8
         untrained,
         toy,
         turning,
+        lambda: reading(code),
     ]
     page = show(made[which](), width=360)
     assert page.evaluate("() => document.documentElement.scrollWidth") <= 360

@@ -12,6 +12,7 @@ from mechlib.pages.widgets.curves import CurveScrubber
 from mechlib.pages.widgets.eigenvalues import EigenvaluesAndComposition
 from mechlib.pages.widgets.grokking_live import GrokkingLive
 from mechlib.pages.widgets.kronecker import KroneckerWidget
+from mechlib.pages.widgets.live_reading import LiveReading
 from mechlib.pages.widgets.othello import PlayOthello
 from mechlib.pages.widgets.playground import Playground
 from mechlib.pages.widgets.softmax import SoftmaxExplorer
@@ -29,6 +30,7 @@ __all__ = [
     "EigenvaluesAndComposition",
     "GrokkingLive",
     "KroneckerWidget",
+    "LiveReading",
     "PlayOthello",
     "Playground",
     "SoftmaxExplorer",

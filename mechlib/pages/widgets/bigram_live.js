@@ -69,7 +69,6 @@ function render(context) {
       if (!m) { plot.replaceChildren(); return; }
       const x = trainer.seen.map((s) => s.step), drawn = line_plot({ label: `distance from the true table, now ${fixed(m.distance, 3)} nats; word frequencies alone ${fixed(alone, 3)}`, height: 160, width: room(root), logy: true, xlabel: "steps",
         series: [{ x, y: trainer.seen.map((s) => s.distance) }, { x: [0, until], y: [alone, alone], color: "#8a8a8a", dash: true }] });
-      drawn.hide();
       plot.replaceChildren(make("p", { class: "title" }, "nats from the true table (dashed: word frequencies alone)"), drawn.node);
     }
     return () => {

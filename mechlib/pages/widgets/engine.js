@@ -281,6 +281,12 @@ export function lens({ config, weights }, stream, n) {
   return product(norm === "layernorm" ? layer_norm(stream, n, d) : stream, weights.W_U, n, d, d_vocab);
 }
 
+// What a direction reads at every position of a stream: the product with it, and an offset.
+export function read_by(stream, direction, offset) {
+  const d = direction.length;
+  return product(stream, direction, stream.length / d, d, 1).map((x) => x + offset);
+}
+
 // The effect of one path alone, from a head to what another head, of a later layer, reads with (its
 // "q", "k" or "v"): the sender's result is that of another run, everything between is as it was.
 // Gives the intervention to be used on the base run.

@@ -43,13 +43,12 @@ function render(context) {
       place.textContent = like.length ? `${like.length} stored runs with these settings and other seeds: 99 % of the unseen pairs at step ${steps.join(", ") || "–"}` +
         `${like.length > steps.length ? `; ${like.length - steps.length} of them not within ${like.find((r) => r.grokked === null).until} steps` : ""}.${mine}` : "No runs with these settings are stored to compare with: 43, a share of 0.5 and a decay of 2, 1 or 0 have some.";
     }
-    const still_plot = (options) => { const plot = line_plot(options); plot.hide(); return plot.node; };
     function show() {
       told();
       const m = seen.at(-1);
       if (!m) { panels.replaceChildren(); place.textContent = ""; return; }
       const x = seen.map((s) => s.step), curve = (name, key, extra = {}) => ({ name, x, y: seen.map((s) => s[key]), ...extra });
-      const plot = (title, series, options) => make("div", {}, make("p", { class: "title" }, title), legend(series), still_plot({ label: `${title}; ${series.map((s) => `${s.name} now ${fixed(s.y.at(-1), 3)}`).join(", ")}`, series, width: 300, height: 170, xlabel: "steps", ...options }));
+      const plot = (title, series, options) => make("div", {}, make("p", { class: "title" }, title), legend(series), line_plot({ label: `${title}; ${series.map((s) => `${s.name} now ${fixed(s.y.at(-1), 3)}`).join(", ")}`, series, width: 300, height: 170, xlabel: "steps", ...options }).node);
       const drawn = {
         answers: () => plot("right answers", [curve("training pairs", "train_accuracy"), curve("unseen pairs", "test_accuracy")], { low: 0, high: 1 }),
         losses: () => plot("loss, nats", [curve("training", "train_loss"), curve("unseen", "test_loss"), curve("restricted", "restricted", { dash: true }), curve("excluded", "excluded", { dash: true })], { logy: true }),

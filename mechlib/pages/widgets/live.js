@@ -25,6 +25,46 @@ function tokens_of(tokenizer, text, most, start = true) {
   return { tokens: all.slice(0, most), note: all.length > most ? `Only the first ${most} of ${all.length} tokens are read. ` : "" };
 }
 
+// A text as a button for each token, of which one is chosen, by click or arrow keys; a mouse may hover
+// over another. name(labels) makes them; show(chosen, outlined, look) colours them: look(i) gives a
+// share (see tint) and what is said of the token.
+function token_line({ label, chosen, hovered = () => {} }) {
+  const buttons = [];
+  let at = 0;
+  const node = make("div", { class: "text", role: "group", "aria-label": `${label}; arrow keys move`, onpointerleave: () => hovered(null),
+    onkeydown: (event) => {
+      const end = buttons.length - 1, to = { ArrowLeft: at - 1, ArrowUp: at - 1, ArrowRight: at + 1, ArrowDown: at + 1, Home: 0, End: end }[event.key];
+      if (to === undefined) return;
+      event.preventDefault();
+      chosen(clamp(to, 0, end));
+      buttons[at]?.focus();
+    } });
+  return { node,
+    // buttons that are there already are named anew, where their token changed: typing stays quick
+    name(labels) {
+      labels.forEach((text, i) => {
+        if (i === buttons.length) {
+          buttons.push(make("button", { type: "button", onclick: () => chosen(i), onpointerenter: (event) => { if (event.pointerType === "mouse") hovered(i); } }));
+          node.append(buttons[i], make("wbr"));
+        }
+        if (buttons[i].textContent === text) return;
+        buttons[i].textContent = text;
+        buttons[i].nextSibling.replaceWith(make(text.endsWith("⏎") ? "br" : "wbr"));
+      });
+      for (const button of buttons.splice(labels.length)) { button.nextSibling.remove(); button.remove(); }
+    },
+    show(place, outlined, look) {
+      at = place;
+      buttons.forEach((button, i) => {
+        const [share, said] = look(i);
+        button.style.background = tint(share);
+        button.classList.toggle("present", i === outlined);
+        button.tabIndex = i === at ? 0 : -1;
+        button.title = `${button.textContent}: ${said}`;
+      });
+    } };
+}
+
 // ---- pictures -----------------------------------------------------------------------------------
 
 function paint(canvas, rows, columns, share) {

@@ -205,7 +205,7 @@ function render(context) {
             `Ordinary code gets ${fixed(found.loss, 3)} nats a token harder (random directions: ${fixed(extra, 3)}).`;
           chart.replaceChildren(null_picture(found), make("p", { class: "note" }, "text B goes on, from the same random numbers"),
             make("p", { class: "text" }, make("b", {}, "as it is: "), found.plain.map((t) => labels[t]).join("")), make("p", { class: "text" }, make("b", {}, "steered: "), found.steered.map((t) => labels[t]).join("")),
-            make("p", { class: "note" }, "dose and response"), (() => { const plot = line_plot({ label: `metric moved by ${found.doses.map(([s, v]) => `${fixed(v)} at ${fixed(s)}`).join(", ")}`, series: [{ name: "effect", x: found.doses.map(([s]) => s), y: found.doses.map(([, v]) => v) }], width: 320, height: 150, xlabel: "times the direction" }); plot.hide(); plot.node.classList.add("small"); return plot.node; })());
+            make("p", { class: "note" }, "dose and response"), line_plot({ label: `metric moved by ${found.doses.map(([s, v]) => `${fixed(v)} at ${fixed(s)}`).join(", ")}`, series: [{ name: "effect", x: found.doses.map(([s]) => s), y: found.doses.map(([, v]) => v) }], width: 320, height: 150, xlabel: "times the direction" }).node);
         });
       });
     }

@@ -211,8 +211,10 @@ function line_plot({ label, series, width = 560, logx = false, logy = false, hei
       const parts = Array.from(s.y, (y, k) => (good(y) ? `${px(s.x[k]).toFixed(1)},${py(y).toFixed(1)}` : null));
       const path = parts.map((part, k) => (part === null ? "" : (k && parts[k - 1] !== null ? "L" : "M") + part)).join("");
       return shape("path", { d: path, fill: "none", stroke: s.color || PALETTE[i % PALETTE.length], "stroke-width": 1.8, "stroke-dasharray": s.dash ? "5 3" : null });
-    }), cursor);
+    }));
   // place(x): where x stands in the drawing; at(event): where a pointer does
   const at = (event) => { const box = node.getBoundingClientRect(); return ((event.clientX - box.left) / (box.width || 1)) * width; };
-  return { node, place: px, at, cursor(x) { cursor.setAttribute("x1", px(x)); cursor.setAttribute("x2", px(x)); }, hide() { cursor.remove(); } };
+  return { node, place: px, at,
+    // a line at x, from the first call on
+    cursor(x) { cursor.setAttribute("x1", px(x)); cursor.setAttribute("x2", px(x)); node.append(cursor); } };
 }

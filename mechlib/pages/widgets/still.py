@@ -1,6 +1,6 @@
 """Pieces of still pictures: plain HTML for print, for code hosts, and where no script runs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 
 import numpy as np
@@ -11,9 +11,16 @@ from mechlib.pages.figures import CYCLE, token_label
 COLORS = (*(color.lower() for color in CYCLE[:6]), "#8a8a8a")
 
 
-def still_tokens(tokens: list[str]) -> str:
-    """Tokens as a line of HTML, each framed."""
-    framed = (f"<code>{escape(token_label(token))}</code>" for token in tokens)
+def still_tokens(tokens: list[str], shares: Sequence[float] | None = None) -> str:
+    """Tokens as a line of HTML, each framed; shares from -1 to 1 colour them, in tenths."""
+    framed = []
+    for i, token in enumerate(tokens):
+        style = ""
+        if shares is not None:
+            color = "0,114,178" if shares[i] >= 0 else "213,94,0"
+            strength = round(0.62 * min(abs(float(shares[i])), 1), 1)
+            style = f" style='background:rgba({color},{strength})'"
+        framed.append(f"<code{style}>{escape(token_label(token))}</code>")
     return f"<p>{' '.join(framed)}</p>"
 
 

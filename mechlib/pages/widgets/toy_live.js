@@ -59,7 +59,6 @@ function render(context) {
       const x = later.map((s) => s.step), alone = loss_of_two(importance, model.get("density"));
       const line = line_plot({ label: `loss, now ${later.at(-1).loss.toExponential(2)}; without superposition ${alone.toExponential(2)}`, width: room(root), height: 150, logy: true, xlabel: "steps",
         series: [{ name: "loss", x, y: later.map((s) => 1000 * s.loss) }, { name: "two features only", x, y: x.map(() => 1000 * alone), dash: true, color: "#8a8a8a" }] });
-      line.hide();
       plot.replaceChildren(line.node, make("p", { class: "note" }, "Blue: loss, in thousandths. Grey, dashed: the two most important features kept exactly, the others answered by their mean."));
     }
     return () => { fields.forEach((f) => f.show()); show(); };

@@ -6,7 +6,6 @@ function render(context) {
     const { net, tokenizer, labels } = open_model(model), { n_layers, n_heads, n_ctx, d_vocab, d_head } = net.config;
     const most = Math.min(n_ctx, model.get("most")), names = head_names(net.config);
     const frozen = new Map(); // head number -> its pattern when it was frozen, and the length of that text
-    const buttons = []; // one for each token
     let seen = null, hovered = null, state = null; // state: the text and the changes that `seen` belongs to
 
     // -- controls
@@ -28,19 +27,10 @@ function render(context) {
       else draw();
     } });
     const back = make("button", { type: "button", onclick: () => { frozen.clear(); model.get("cut").length ? put(model, { cut: [] }) : draw(); } }, "put all heads back");
-    const line = make("div", { class: "text", role: "group", "aria-label": "tokens; arrow keys move",
-      onpointerleave: () => { if (hovered !== null) { hovered = null; show(); } },
-      onkeydown: (event) => {
-        const p = place(), n = seen?.tokens.length ?? 0;
-        const to = { ArrowLeft: p - 1, ArrowUp: p - 1, ArrowRight: p + 1, ArrowDown: p + 1, Home: 0, End: n - 1 }[event.key];
-        if (to === undefined) return;
-        event.preventDefault();
-        put(model, { position: clamp(to, 0, n - 1) });
-        buttons[place()]?.focus();
-      } });
+    const line = token_line({ label: "tokens", chosen: (position) => put(model, { position }), hovered: (i) => { if (hovered !== i) { hovered = i; show(); } } });
     const map = make("canvas", { class: "big", role: "img" }), said = status(), list = bar_table("", ["next", "probability"]);
     root.append(field("your text", box), make("div", { class: "heads", role: "group", "aria-label": "heads" }, heads),
-      make("div", { class: "controls" }, cut, freeze, back, views.node), line, said,
+      make("div", { class: "controls" }, cut, freeze, back, views.node), line.node, said,
       make("div", { class: "columns" }, make("figure", {}, map, make("figcaption", { class: "note" }, "a row for each query, a column for each key")), list.node));
 
     // -- the pass
@@ -87,12 +77,9 @@ function render(context) {
       const pattern = head >= 0 ? pattern_of(seen, head) : new Float32Array(n * n), sizes = view === 1 && head >= 0 ? value_size(head) : null;
       const largest = sizes ? Math.max(...sizes) || 1 : 1, weight = (i, j) => pattern[i * n + j] * (sizes ? sizes[j] / largest : 1);
       const row = seen.tokens.map((_, j) => weight(at, j)), strongest = Math.max(...row) || 1;
-      buttons.forEach((button, j) => {
-        const loss = seen.losses[j];
-        button.style.background = view === 2 ? tint(Number.isFinite(loss) ? -Math.min(loss / 8, 1) : 0) : tint(row[j] / strongest);
-        button.classList.toggle("present", j === at);
-        button.tabIndex = j === place() ? 0 : -1;
-        button.title = `${labels[seen.tokens[j]]}: attention ${fixed(row[j])}, loss ${fixed(loss)} nats`;
+      line.show(place(), at, (j) => {
+        const loss = seen.losses[j], share = view === 2 ? (Number.isFinite(loss) ? -loss / 8 : 0) : row[j] / strongest;
+        return [share, `attention ${fixed(row[j])}, loss ${fixed(loss)} nats`];
       });
       paint(map, n, n, (i, j) => (j > i ? NaN : weight(i, j)));
       map.setAttribute("aria-label", head < 0 ? "no heads" : `pattern of ${names[head]} over ${n} tokens`);
@@ -107,19 +94,6 @@ function render(context) {
       list.show(top_of(now, 6).map((t) => [labels[t], [{ share: p(seen.logits, t), text: fixed(p(seen.logits, t)) },
         ...(seen.changed ? [{ share: p(seen.whole, t), text: fixed(p(seen.whole, t)), control: true }] : [])]]));
     }
-    // One button for each token; those that are there already are named anew, where their token changed.
-    function name_tokens() {
-      seen.tokens.forEach((t, i) => {
-        if (i === buttons.length) {
-          buttons.push(make("button", { type: "button", onclick: () => put(model, { position: i }), onpointerenter: (event) => { if (event.pointerType === "mouse") { hovered = i; show(); } } }));
-          line.append(buttons[i], make("wbr"));
-        }
-        if (buttons[i].textContent === labels[t]) return;
-        buttons[i].textContent = labels[t];
-        buttons[i].nextSibling.replaceWith(make(labels[t].endsWith("⏎") ? "br" : "wbr"));
-      });
-      for (const button of buttons.splice(seen.tokens.length)) { button.nextSibling.remove(); button.remove(); }
-    }
     function draw() {
       if (document.activeElement !== box && box.value !== model.get("text")) box.value = model.get("text");
       views.show(model.get("view"));
@@ -130,7 +104,7 @@ function render(context) {
         const fresh = state !== state_now;
         if (fresh) { seen = pass(); state = state_now; }
         const n = seen.tokens.length;
-        if (before !== seen.tokens.join()) name_tokens();
+        if (before !== seen.tokens.join()) line.name(seen.tokens.map((t) => labels[t]));
         heads.forEach((button, head) => {
           const how = model.get("cut").includes(head) ? "cut" : frozen.has(head) ? "frozen" : "", pattern = fresh && pattern_of(seen, head);
           if (fresh) paint(button.firstChild, n, n, (i, j) => (j > i ? NaN : pattern[i * n + j]));
