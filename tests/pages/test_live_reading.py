@@ -67,7 +67,10 @@ def test_a_text_is_read_in_the_page(show, code):  # noqa: F811
         assert float(found[2]) == pytest.approx(float(own[place]), abs=0.006)
         assert float(found[3]) == pytest.approx(float(other[place]), abs=0.006)
         yes = [int((x > 0).sum()) for x in (own, other)]
-        assert f"after {yes[0]} of {len(own)} tokens, and after {yes[1]}." in said(page)
+        assert (
+            f"yes: {yes[0]} of {len(own)} tokens in the upper line, {yes[1]} in the lower."
+            in said(page)
+        )
 
     check(CODE)
     box = page.get_by_label("your code")

@@ -49,7 +49,7 @@ function token_line({ label, chosen, hovered = () => {} }) {
         }
         if (buttons[i].textContent === text) return;
         buttons[i].textContent = text;
-        buttons[i].nextSibling.replaceWith(make(text.endsWith("⏎") ? "br" : "wbr"));
+        buttons[i].nextSibling.replaceWith(make(text.includes("⏎") ? "br" : "wbr"));
       });
       for (const button of buttons.splice(labels.length)) { button.nextSibling.remove(); button.remove(); }
     },

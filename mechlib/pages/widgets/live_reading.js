@@ -27,7 +27,7 @@ function render(context) {
         line.show(place, place, (i) => [scores[k][i] / 2, fixed(scores[k][i])]);
       });
       const yes = scores.map((all) => all.filter((x) => x > 0).length);
-      said.textContent = `${seen.note}After “${seen.names[place]}” (${place}), ${concepts[model.get("concept")]}: ${fixed(scores[0][place])}; ${kinds[other]}: ${fixed(scores[1][place])}. Above zero is yes: after ${yes[0]} of ${n} tokens, and after ${yes[1]}.`;
+      said.textContent = `${seen.note}After “${seen.names[place]}” (${place}), ${concepts[model.get("concept")]}: ${fixed(scores[0][place])}; ${kinds[other]}: ${fixed(scores[1][place])}. Above zero is yes: ${yes[0]} of ${n} tokens in the upper line, ${yes[1]} in the lower.`;
     }
     return () => {
       if (document.activeElement !== box && box.value !== model.get("text")) box.value = model.get("text");
