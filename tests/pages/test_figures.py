@@ -189,6 +189,11 @@ def test_heatmap_scales_are_symmetric_when_signed_and_from_zero_when_not():
     assert figures.heatmap(np.zeros((2, 3))).images[0].get_clim() == (0, 1)
 
 
+def test_heatmap_writes_no_signed_zero():
+    ax = drawn(figures.heatmap([[-0.004, 0.004], [-0.4, 0.4]], values=".2f"))
+    assert [text.get_text() for text in ax.texts] == ["0.00", "0.00", "-0.40", "0.40"]
+
+
 def test_heatmap_writes_values_legibly_and_skips_missing_ones():
     M = np.array([[0.0, 1.0], [np.nan, 0.5]])
     ax = drawn(figures.heatmap(M, values=".1f", xticks=[" a", "b"], yticks=["\n", "d"]))

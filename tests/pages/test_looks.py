@@ -13,8 +13,6 @@ ROOT = Path(__file__).parents[2]
 HTML = ROOT / "_build" / "html"
 NOTEBOOKS = sorted(ROOT.glob("notebooks/*.ipynb")) + sorted(ROOT.glob("book/*.ipynb"))
 PAGES = sorted(ROOT.glob("book/**/*.md"))
-# Cells whose figures were drawn before the colours of letters and of numbered cells were darkened.
-NOT_DRAWN_ANEW = {"11_phase_change.ipynb": (2, 96), "12_grokking.ipynb": (5,)}
 LEGIBLE = 4.5  # contrast of letters with what is under them (WCAG 2.2, 1.4.3)
 
 
@@ -133,8 +131,7 @@ def test_letters_in_a_figure_stand_out_from_their_ground_in_both_themes(browser,
             if svg := "".join(output.get("data", {}).get("image/svg+xml", "")):
                 found[number] = found.get(number, []) + faint(page, svg)
     page.close()
-    waits = NOT_DRAWN_ANEW.get(path.name, ())
-    assert {n: letters for n, letters in found.items() if letters and n not in waits} == {}
+    assert {number: letters for number, letters in found.items() if letters} == {}
 
 
 @pytest.mark.browser

@@ -76,6 +76,7 @@ def heatmap(
         tick_tokens(ax, "y", yticks, False)
     if values:
         form = ".2f" if values is True else values
+        form = f"z{form}" if form.startswith(".") else form  # what rounds to 0 has no sign
         for i, j in np.ndindex(M.shape):
             if np.isfinite(M[i, j]):
                 number = format(M[i, j], form)

@@ -129,7 +129,7 @@ def progress_step(history: History, name: str, above: float) -> int:
 
 
 # The first seed keeps snapshots: closer together where much happens.
-SNAPSHOTS_113 = (0, 100, 200, 500, 1000, *range(2000, 13_001, 1000), 15_000, 22_000)
+SNAPSHOTS_113 = (0, 200, 1000, *range(2000, 12_001, 2000), 15_000, 22_000)
 
 recipe(
     "grokking-113",
