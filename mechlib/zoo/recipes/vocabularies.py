@@ -85,10 +85,7 @@ class OneLayer(Readable):
     store = "measures"
     loss_points = 100
 
-    def run(self, model, *, device, progress, checkpoint) -> Run:
-        return at_start_and_end(
-            self, model, device=device, progress=progress, checkpoint=checkpoint
-        )
+    run = at_start_and_end
 
     def measure(self, model: Transformer) -> dict[str, float]:
         counts = torch.bincount(code_tokens(self.tokenizer).train, minlength=model.config.d_vocab)
@@ -144,10 +141,7 @@ class TwoLayers(Code):
     steps = 6_000
     decay_from = 4_000
 
-    def run(self, model, *, device, progress, checkpoint) -> Run:
-        return at_start_and_end(
-            self, model, device=device, progress=progress, checkpoint=checkpoint
-        )
+    run = at_start_and_end
 
     def measure(self, model: Transformer) -> dict[str, float]:
         device = model.W_E.device
