@@ -18,10 +18,10 @@ out by hand, z and the hidden layer side by side in one buffer, so that six prod
 times, 10.4 to 10.7 on two threads, where the step as it stands had 9.1 to 9.8 beside it); the
 tables multiplied by W_O, W_in and W_U first and mixed afterwards, which leaves three large
 products of the batch, and gives to gathers and small products what it saves (10.0 to 10.7 where
-the step as it stands had 9.2 to 9.6). Neither is worth twice the code. Twelve times the plain step would
-need all that is no product in 5 ms. An Intel Xeon with AMX (16 cores, torch 2.11) multiplies in
-bfloat16 almost three times as fast, and comes to the same: 4.8 and 9.2 to 9.8 times on one thread,
-5.4 and 8.7 to 9.2 on two; there the products alone are a third of the step.
+the step as it stands had 9.2 to 9.6). Neither is worth twice the code. Twelve times the plain
+step would need all that is no product in 5 ms. An Intel Xeon with AMX (16 cores, torch 2.11)
+multiplies in bfloat16 almost three times as fast, and comes to the same: 4.8 and 9.2 to 9.8 times
+on one thread, 5.4 and 8.7 to 9.2 on two; there the products alone are a third of the step.
 
     python benchmarks/modular_step.py [--rounds 15] [--threads 2]
 """
