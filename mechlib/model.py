@@ -361,12 +361,16 @@ class Transformer(nn.Module):
         return tape("hook_logits", _plus(x @ self.W_U, self.b_U))
 
     def logits_from(
-        self, stream: Float[Tensor, "batch pos d_model"], layer: int
+        self,
+        stream: Float[Tensor, "batch pos d_model"],
+        layer: int,
+        interventions: Sequence[Intervention] = (),
     ) -> Float[Tensor, "batch pos d_vocab"]:
         """The rest of a forward pass: logits when `stream` enters `layer`, or, for `n_layers`,
         when it stands at the end. What came before need not be run again for every change.
 
-        ValueError for a layer that there is not, or a stream of another width or too long.
+        ValueError for a layer that there is not, or a stream of another width or too long;
+        KeyError for an intervention aimed at an activation that does not come from there on.
         """
         config = self.config
         if not 0 <= layer <= config.n_layers:
@@ -379,7 +383,10 @@ class Transformer(nn.Module):
         position = None
         if self.W_pos is not None and config.positions != "stream":
             position = self.W_pos[: stream.shape[1]].expand_as(stream)
-        return self._go_on(stream, position, layer, SILENT)
+        over = ("hook_embed", "hook_pos_embed", *(f"blocks.{done}." for done in range(layer)))
+        still = [name for name in self.activation_names() if not name.startswith(over)]
+        self._check_names([intervention.at for intervention in interventions], still)
+        return self._go_on(stream, position, layer, Tape(interventions))
 
     def token_losses(
         self, tokens: Int[Tensor, "batch pos"], interventions: Sequence[Intervention] = ()
@@ -438,8 +445,8 @@ class Transformer(nn.Module):
 
     # -- bad input -----------------------------------------------------------------------------
 
-    def _check_names(self, names: Iterable[str]) -> None:
-        known = self.activation_names()
+    def _check_names(self, names: Iterable[str], known: Sequence[str] | None = None) -> None:
+        known = self.activation_names() if known is None else known
         for name in names:
             if name not in known:
                 raise KeyError(_unknown("activation", name, known))

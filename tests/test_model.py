@@ -96,6 +96,20 @@ def test_the_rest_of_a_pass_from_any_layer_gives_its_logits_to_the_bit(variant, 
     assert torch.equal(model.logits_from(end, layers), trace.logits)
 
 
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_change_after_a_layer_needs_only_the_rest_of_the_pass(variant, tokens):
+    model = double(VARIANTS[variant])
+    trace = model.trace(tokens)
+    for layer in range(model.config.n_layers):
+        cut = [Ablate(f"blocks.{at}.attn.hook_z", head=0) for at in range(layer, model.config.n_layers)]
+        resumed = model.logits_from(trace["resid_pre", layer], layer, cut)
+        assert torch.equal(resumed, model(tokens, cut))
+        assert not torch.equal(resumed, trace.logits)
+        for over in ("hook_embed", *(f"blocks.{at}.hook_attn_out" for at in range(layer))):
+            with pytest.raises(KeyError, match=f"no activation '{over}' here"):
+                model.logits_from(trace["resid_pre", layer], layer, [Ablate(over)])
+
+
 def test_a_pass_cannot_start_anywhere():
     model, stream = double(SMALL), torch.zeros(2, 5, 17).double()
     with pytest.raises(ValueError, match="layer: got 3, accepts 0 to 2"):

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Int, Int8
 from torch import Tensor, nn
 
 from mechlib.interventions import Steer
+from mechlib.model import Trace
 from mechlib.othello import games as rules
 from mechlib.othello.games import SQUARES, Games
 
@@ -105,25 +106,47 @@ def errors(logits: Float[Tensor, "flip 36"], legal: Bool[Tensor, "flip 36"]) -> 
 
 
 @torch.no_grad()
+def run(model: nn.Module, flips: Flips) -> Trace:
+    """The model as it is, on the flips' games as far as any flip goes: logits, and the stream behind
+    every layer, from which pushes go on."""
+    names = [f"blocks.{layer}.hook_resid_post" for layer in range(model.config.n_layers)]
+    return model.trace(flips.moves[:, : int(flips.step.max()) + 1], names=names)
+
+
+@torch.no_grad()
 def logits_after(
-    model: nn.Module, flips: Flips, vectors: Mapping[int, Float[Tensor, "flip d_model"]]
+    model: nn.Module,
+    flips: Flips,
+    vectors: Mapping[int, Float[Tensor, "flip d_model"]],
+    plain: Trace | None = None,
 ) -> Float[Tensor, "flip 36"]:
     """The model's logits at each flip's position, with a vector added after some layers (from 0).
-    An empty mapping gives those of the model as it is."""
+    An empty mapping gives those of the model as it is.
+
+    plain: what `run` gives, where many pushes start from it; it is made here for None.
+    """
+    plain = run(model, flips) if plain is None else plain
     row = torch.arange(len(flips))
-    pushes = []
+    if not vectors:
+        return plain.logits[row, flips.step]
+    pushes = {}
     for layer, vector in vectors.items():
-        everywhere = vector.new_zeros(*flips.moves.shape, vector.shape[-1])
-        everywhere[row, flips.step] = vector
-        pushes.append(Steer(f"blocks.{layer}.hook_resid_post", everywhere))
-    return model(flips.moves, interventions=pushes)[row, flips.step]
+        pushes[layer] = torch.zeros_like(plain["resid_post", layer])
+        pushes[layer][row, flips.step] = vector
+    first = min(pushes)
+    stream = plain["resid_post", first] + pushes.pop(first)
+    later = [Steer(f"blocks.{layer}.hook_resid_post", push) for layer, push in pushes.items()]
+    return model.logits_from(stream, first + 1, later)[row, flips.step]
 
 
 def mean_errors(
-    model: nn.Module, flips: Flips, vectors: Mapping[int, Float[Tensor, "flip d_model"]]
+    model: nn.Module,
+    flips: Flips,
+    vectors: Mapping[int, Float[Tensor, "flip d_model"]],
+    plain: Trace | None = None,
 ) -> float:
     """Errors a position against what is legal after the flip, with these vectors added."""
-    return float(errors(logits_after(model, flips, vectors), flips.after).double().mean())
+    return float(errors(logits_after(model, flips, vectors, plain), flips.after).double().mean())
 
 
 def dose(
@@ -133,10 +156,15 @@ def dose(
     writing: Float[Tensor, "36 d_model"],
     strengths: Sequence[float],
     kind: str = "itself",
+    plain: Trace | None = None,
 ) -> list[float]:
-    """Mean errors after pushes of these strengths behind one layer (from 0)."""
+    """Mean errors after pushes of these strengths behind one layer (from 0).
+
+    plain: what `run` gives, where more than one dose starts from it.
+    """
+    plain = run(model, flips) if plain is None else plain
     return [
-        mean_errors(model, flips, {layer: flips.pushes(writing, kind, strength)})
+        mean_errors(model, flips, {layer: flips.pushes(writing, kind, strength)}, plain)
         for strength in strengths
     ]
 

@@ -36,7 +36,9 @@ def board_scores(model: nn.Module, layer: int) -> dict[str, float]:
     errors = edits.dose(model, trial, layer, writing, STRENGTHS)
     strength = STRENGTHS[errors.index(min(errors))]
     flips = edits.flips(random_games(500, (5, 0)), seed=1)
-    found |= {"strength": strength, "before": edits.mean_errors(model, flips, {})}
+    plain = edits.run(model, flips)
+    before = edits.mean_errors(model, flips, {}, plain)
+    found |= {"strength": strength, "before": before}
     for name, kind in (("after", "itself"), ("another", "another"), ("random", "random")):
-        [found[name]] = edits.dose(model, flips, layer, writing, [strength], kind)
+        [found[name]] = edits.dose(model, flips, layer, writing, [strength], kind, plain)
     return found

@@ -30,8 +30,8 @@ def streams(model: nn.Module, games: Games) -> tuple[Float[Tensor, "position d_m
     names = ["blocks.0.hook_resid_pre"]
     names += [f"blocks.{layer}.hook_resid_post" for layer in range(model.config.n_layers)]
     going = torch.from_numpy(games.going)
-    trace = model.trace(scores.read(games), names=names)
-    return tuple(trace[name][going] for name in names)
+    traces = [model.trace(moves, names=names) for moves in scores.read(games).split(scores.BATCH)]
+    return tuple(torch.cat([trace[name] for trace in traces])[going] for name in names)
 
 
 def classes(games: Games, naming: str) -> Int[Tensor, "position 36"]:
@@ -75,12 +75,12 @@ def fit(
     ridge: a penalty on large weights, as a share of the stream's mean variance; keeps the solution
     defined when some directions of the stream are never used.
     """
-    x, wanted = x.double(), nn.functional.one_hot(board, 3).flatten(1).double()
+    x, wanted = x.double(), (board[..., None] == torch.arange(3)).flatten(1).double()
     x_mean, wanted_mean = x.mean(0), wanted.mean(0)
     centred = x - x_mean
     square = centred.T @ centred / len(x)
     square += ridge * square.diagonal().mean() * torch.eye(len(square), dtype=torch.float64)
-    weight = torch.linalg.solve(square, centred.T @ (wanted - wanted_mean) / len(x))
+    weight = torch.linalg.solve(square, centred.T @ wanted / len(x))
     bias = wanted_mean - x_mean @ weight
     return Probe(weight.view(-1, board.shape[1], 3), bias.view(-1, 3))
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from mechlib.interventions import Steer
 from mechlib.model import Config, Transformer
 from mechlib.othello import edits, games, probes
 from mechlib.othello.games import SQUARES, random_games, replay
@@ -124,7 +125,7 @@ def test_a_vector_goes_in_after_its_layer_at_its_step():
     plain = edits.logits_after(model, found, {})
     rows = torch.arange(len(found))
     with torch.no_grad():
-        assert torch.equal(plain, model(found.moves)[rows, found.step])
+        torch.testing.assert_close(plain, model(found.moves)[rows, found.step])
     vector = torch.randn(len(found), 16, generator=torch.Generator().manual_seed(0))
     pushed = edits.logits_after(model, found, {1: vector})
     for i in range(len(found)):  # the last block's output, pushed by hand
@@ -133,6 +134,13 @@ def test_a_vector_goes_in_after_its_layer_at_its_step():
             x = torch.nn.functional.layer_norm(x + vector[i], (16,))
             torch.testing.assert_close(pushed[i], x @ model.W_U, atol=1e-5, rtol=1e-5)
     assert (pushed - plain).abs().max() > 1e-3
+    two = {0: -vector, 1: vector}
+    everywhere = torch.zeros(*found.moves.shape, 16)
+    everywhere[rows, found.step] = vector
+    with torch.no_grad():  # both pushes in one pass over the whole games
+        steps = [Steer(f"blocks.{l}.hook_resid_post", everywhere, scale=2.0 * l - 1) for l in two]
+        whole = model(found.moves, interventions=steps)[rows, found.step]
+    torch.testing.assert_close(edits.logits_after(model, found, two), whole)
     wanted = edits.errors(pushed, found.after).double().mean()
     assert edits.mean_errors(model, found, {1: vector}) == pytest.approx(float(wanted))
 
