@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass, replace
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from mechlib.interventions import SILENT, Intervention, Tape
@@ -353,9 +353,18 @@ class Transformer(nn.Module):
                 x, position = x + position, None
         return self._go_on(x, position, 0, tape)
 
-    def _go_on(self, x: Tensor, position: Tensor | None, first: int, tape: Tape) -> Tensor:
+    def _go_on(
+        self,
+        x: Tensor,
+        position: Tensor | None,
+        first: int,
+        tape: Tape,
+        where: Tensor | None = None,
+    ) -> Tensor:
         for layer in range(first, len(self.blocks)):
             x = self.blocks[layer](x, position, tape, f"blocks.{layer}")
+        if where is not None:
+            x = x[where]
         if self.ln_final is not None:
             x = self.ln_final(x, tape, "ln_final")
         return tape("hook_logits", _plus(x @ self.W_U, self.b_U))
@@ -365,9 +374,13 @@ class Transformer(nn.Module):
         stream: Float[Tensor, "batch pos d_model"],
         layer: int,
         interventions: Sequence[Intervention] = (),
-    ) -> Float[Tensor, "batch pos d_vocab"]:
+        where: Bool[Tensor, "batch pos"] | None = None,
+    ) -> Float[Tensor, "*place d_vocab"]:
         """The rest of a forward pass: logits when `stream` enters `layer`, or, for `n_layers`,
         when it stands at the end. What came before need not be run again for every change.
+
+        where: the positions whose logits are asked for, (place, d_vocab) then; (batch, pos,
+            d_vocab) for None. The others are not unembedded.
 
         ValueError for a layer that there is not, or a stream of another width or too long;
         KeyError for an intervention aimed at an activation that does not come from there on.
@@ -386,7 +399,7 @@ class Transformer(nn.Module):
         over = ("hook_embed", "hook_pos_embed", *(f"blocks.{done}." for done in range(layer)))
         still = [name for name in self.activation_names() if not name.startswith(over)]
         self._check_names([intervention.at for intervention in interventions], still)
-        return self._go_on(stream, position, layer, Tape(interventions))
+        return self._go_on(stream, position, layer, Tape(interventions), where)
 
     def token_losses(
         self, tokens: Int[Tensor, "batch pos"], interventions: Sequence[Intervention] = ()

@@ -99,15 +99,19 @@ def test_the_rest_of_a_pass_from_any_layer_gives_its_logits_to_the_bit(variant, 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_change_after_a_layer_needs_only_the_rest_of_the_pass(variant, tokens):
     model = double(VARIANTS[variant])
-    trace = model.trace(tokens)
-    for layer in range(model.config.n_layers):
-        cut = [Ablate(f"blocks.{at}.attn.hook_z", head=0) for at in range(layer, model.config.n_layers)]
+    trace, layers = model.trace(tokens), range(model.config.n_layers)
+    for layer in layers:
+        cut = [Ablate(f"blocks.{at}.attn.hook_z", head=0) for at in layers[layer:]]
         resumed = model.logits_from(trace["resid_pre", layer], layer, cut)
         assert torch.equal(resumed, model(tokens, cut))
         assert not torch.equal(resumed, trace.logits)
         for over in ("hook_embed", *(f"blocks.{at}.hook_attn_out" for at in range(layer))):
             with pytest.raises(KeyError, match=f"no activation '{over}' here"):
                 model.logits_from(trace["resid_pre", layer], layer, [Ablate(over)])
+        where = torch.rand(tokens.shape, generator=torch.Generator().manual_seed(layer)) < 0.5
+        there = model.logits_from(trace["resid_pre", layer], layer, cut, where)
+        assert there.shape == (where.sum(), model.config.d_vocab)
+        torch.testing.assert_close(there, resumed[where])
 
 
 def test_a_pass_cannot_start_anywhere():

@@ -107,8 +107,8 @@ def errors(logits: Float[Tensor, "flip 36"], legal: Bool[Tensor, "flip 36"]) -> 
 
 @torch.no_grad()
 def run(model: nn.Module, flips: Flips) -> Trace:
-    """The model as it is, on the flips' games as far as any flip goes: logits, and the stream behind
-    every layer, from which pushes go on."""
+    """The model as it is, on the games as far as any flip goes: logits, and the stream behind every
+    layer, from which pushes go on."""
     names = [f"blocks.{layer}.hook_resid_post" for layer in range(model.config.n_layers)]
     return model.trace(flips.moves[:, : int(flips.step.max()) + 1], names=names)
 

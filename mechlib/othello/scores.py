@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from mechlib.othello.games import Games
 
-BATCH = 50  # games that a model is asked about at once: their activations stay in a processor's cache
+BATCH = 50  # games that a model is asked about at once: so few stay in a processor's cache
 
 
 def read(games: Games) -> Int[Tensor, "game 31"]:

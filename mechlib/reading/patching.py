@@ -16,6 +16,7 @@ Heimersheim and Nanda 2024 (the words, and the scale); Wang et al. 2022 (path pa
 Chapter 16 and the playground.
 """
 
+import re
 from collections.abc import Callable, Sequence
 
 import torch
@@ -87,9 +88,17 @@ class TwoRuns:
     def effect(self, interventions: Sequence[Intervention], direction: str) -> float:
         """Share of the gap, over the batch: restored (denoising) or lost (noising)."""
         base, _ = self.base(direction)
-        logits = self.model(self.tokens[base], interventions)
+        logits = self._changed(base, interventions)
         moved = float(self.metric(logits).mean()) - self.means[base]
         return moved / self.gap if direction == "denoising" else -moved / self.gap
+
+    def _changed(self, base: str, interventions: Sequence[Intervention]) -> Tensor:
+        """Logits of a run with changes. The layers before the first change are as they were."""
+        inside = [re.match(r"blocks\.(\d+)\.", intervention.at) for intervention in interventions]
+        first = min((int(found[1]) if found else -1 for found in inside), default=-1)
+        if not 0 <= first < self.model.config.n_layers:  # a change of the embedding, say
+            return self.model(self.tokens[base], interventions)
+        return self.model.logits_from(self.runs[base]["resid_pre", first], first, interventions)
 
     def patch(
         self, at: str, direction: str, head: int | None = None, position: int | None = None

@@ -69,22 +69,31 @@ def effects(
     tokens: Int[Tensor, "batch pos"],
     at: str,
     directions: Float[Tensor, "draw d_model"],
-    metric: Callable[[Float[Tensor, "batch pos d_vocab"]], float],
+    metric: Callable[[Float[Tensor, "*place d_vocab"]], float],
+    where: Bool[Tensor, "batch pos"] | None = None,
 ) -> list[float]:
-    """How far each direction, added to `at` at every position, moves a metric of the logits."""
+    """How far each direction, added to `at` at every position, moves a metric of the logits.
+
+    where: the positions that the metric reads: it gets their logits, (place, d_vocab), and those
+        of all others are not computed. None: it gets (batch, pos, d_vocab).
+    """
     plain = model.trace(tokens, names=[at])
     layer = _entered(at)
 
     def moved(direction: Tensor) -> float:
         steer = Steer(at, direction)
         if layer is None:
-            logits = model(tokens, [steer])
+            logits = _there(model(tokens, [steer]), where)
         else:  # all that comes before is the same for every direction
-            logits = model.logits_from(steer.apply(plain[at]), layer)
+            logits = model.logits_from(steer.apply(plain[at]), layer, where=where)
         return float(metric(logits)) - before
 
-    before = float(metric(plain.logits))
+    before = float(metric(_there(plain.logits, where)))
     return [moved(direction) for direction in directions]
+
+
+def _there(logits: Tensor, where: Tensor | None) -> Tensor:
+    return logits if where is None else logits[where]
 
 
 def _entered(at: str) -> int | None:
@@ -98,12 +107,13 @@ def steered(
     tokens: Int[Tensor, "batch pos"],
     at: str,
     direction: Float[Tensor, " d_model"],
-    metric: Callable[[Float[Tensor, "batch pos d_vocab"]], float],
+    metric: Callable[[Float[Tensor, "*place d_vocab"]], float],
     draws: int = 19,
     seed: int = 0,
+    where: Bool[Tensor, "batch pos"] | None = None,
 ) -> Steered:
     """How far a direction, added to `at` at every position, moves a metric of the logits, beside
-    `draws` random directions of the same norm."""
+    `draws` random directions of the same norm. where: as for `effects`."""
     both = torch.cat([direction[None], random_directions(direction, draws, seed)])
-    effect, *null = effects(model, tokens, at, both, metric)
+    effect, *null = effects(model, tokens, at, both, metric, where)
     return Steered(effect, null, p_value(effect, null))

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mechlib.interventions import Steer
+from mechlib.interventions import Patch, Steer
 from mechlib.model import Config, Transformer
 from mechlib.reading.patching import TwoRuns, logit_difference, probability
 from mechlib.reading.steering import (
@@ -41,6 +41,11 @@ def test_maps_hold_what_single_patches_give(two):
     assert heads.shape == (3, 2)
     single = two.patch("blocks.1.attn.hook_result", "denoising", head=1)
     assert float(heads[1, 1]) == pytest.approx(single, abs=1e-6)
+    at, tokens = "blocks.1.attn.hook_result", two.tokens["corrupted"]
+    with torch.no_grad():  # the same from the first layer on
+        logits = two.model(tokens, [Patch(at, two.runs["clean"][at][:, :, 1], head=1)])
+    moved = float(two.metric(logits).mean()) - two.means["corrupted"]
+    assert single == pytest.approx(moved / two.gap, abs=1e-12)
     stream = two.position_map("noising")
     assert stream.shape == (4, 7)
     assert float(stream[0, 2]) == pytest.approx(1, abs=1e-6)
@@ -56,7 +61,6 @@ def test_a_path_is_what_a_run_with_all_else_frozen_says(two):
     if model.config.norm == "layernorm":
         stream = torch.nn.functional.layer_norm(stream, stream.shape[-1:])
     keys = stream @ model.blocks[1].attn.W_K[0]
-    from mechlib.interventions import Patch
 
     expected = two.effect([Patch("blocks.1.attn.hook_k", keys, head=0)], direction)
     assert two.path([(0, 1)], [(1, 0)], "k", direction) == pytest.approx(expected, abs=1e-9)
@@ -96,6 +100,13 @@ def test_steering_and_its_null(two, at):
     assert len(told.null) == 19
     assert told.p == p_value(told.effect, told.null)
     assert steered(model, tokens, at, direction, metric, draws=19, seed=3) == told
+    where = torch.rand(tokens.shape, generator=torch.Generator().manual_seed(1)) < 0.3
+    there = steered(model, tokens, at, direction, metric, draws=19, seed=3, where=where)
+    whole = steered(
+        model, tokens, at, direction, lambda logits: metric(logits[where]), draws=19, seed=3
+    )
+    assert there.effect == pytest.approx(whole.effect)
+    assert there.null == pytest.approx(whole.null)
     drawn = random_directions(direction, 5)
     torch.testing.assert_close(drawn.norm(dim=1), direction.norm().expand(5))
 

@@ -103,7 +103,7 @@ def _boards(boards: list[tuple[str, list[int], list[float], list[bool]]]) -> str
             left, top = x + 10 * (s % 6), y + 10 * (s // 6)
             parts.append(
                 f"<rect x='{left}' y='{top}' width='10' height='10' fill='#009e73' "
-                f"fill-opacity='{0.9 * shade[s]:.2f}' stroke='#888' stroke-width='.3'/>"
+                f"fill-opacity='{0.9 * shade[s]:.1f}' stroke='#888' stroke-width='.3'/>"
             )
             if discs[s]:
                 color = "#1a1a1a" if discs[s] > 0 else "#fff"
