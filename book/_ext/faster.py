@@ -1,8 +1,8 @@
 """The same book in less time: several processes, and a sidebar without the headings it leaves out.
 
-Before pages are read apart from each other, Sphinx asks every extension whether they may. Three do
-not answer. They change a page's own tree, number what we leave without numbers, or copy files at the
-end; none keeps anything from one page to the next.
+Before pages are read apart from each other, Sphinx asks every extension whether they may. Three
+do not answer. They change a page's own tree, number what we leave without numbers, or copy files at
+the end; none keeps anything from one page to the next.
 """
 
 import os
@@ -27,7 +27,7 @@ def speed_up(app, config) -> None:
     app.parallel = max(app.parallel, processes())
     for name in SILENT:
         app.extensions[name].parallel_read_safe = True
-    # The sidebar shows titles alone. Without this it copies every heading of the book, for each page.
+    # The sidebar shows titles alone. Without this, every page copies every heading of the book.
     config.html_theme_options["collapse_navbar"] = True
 
 
