@@ -333,7 +333,7 @@ class _ExactCrossEntropy(torch.autograd.Function):
         largest = torch.finfo(
             gaps.dtype
         ).max  # all the others forbidden: -inf less -inf is no number
-        top = gaps.max(dim=1, keepdim=True).values.clamp_(-largest, largest)
+        top = gaps.amax(dim=1, keepdim=True).clamp_(-largest, largest)
         e = gaps.sub_(top).exp_()
         total = e.sum(dim=1, keepdim=True)
         wrong = total.log() + top  # log-odds of "not the right answer"
