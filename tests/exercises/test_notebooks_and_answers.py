@@ -10,11 +10,10 @@ import ast
 import inspect
 import re
 import symtable
-from functools import cache
 from pathlib import Path
 
-import nbformat
 import pytest
+from stored import notebook
 from test_answers import RIGHT
 
 import mechlib.exercises as wing
@@ -25,10 +24,9 @@ CHAPTERS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 CHECK = re.compile(r'\bcheck\(\s*"([^"]+)",\s*(\w+)\s*\)')
 
 
-@cache
 def every_cell(path: Path) -> list:
-    """All cells of a notebook, read once: nobody here may change them."""
-    return nbformat.read(path, as_version=4).cells
+    """All cells of a notebook."""
+    return notebook(path).cells
 
 
 def cells(path: Path, tag: str) -> list:

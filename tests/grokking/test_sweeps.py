@@ -232,7 +232,7 @@ def test_a_cell_is_found_again_by_its_exact_numbers(tmp_path, monkeypatch):
 def test_evidence_is_scored_by_the_cells_own_answers():
     setting = {"P": 11, "d_model": 16, "n_heads": 2, "d_mlp": 32, "fraction": 0.8, "lr": 1e-2}
     for task in ({"operation": "subtract"}, {"shuffled": True}, {"operation": "divide"}):
-        cell = Cell(**setting, **task, steps=400)
+        cell = Cell(**setting, **task, steps=100)
         (row,), weights = sweeps.train_together([cell], device="cpu")
         model, t = cell.build(), cell.task()
         model.load_state_dict({name: w[0] for name, w in weights.items()})
@@ -245,7 +245,7 @@ def test_evidence_is_scored_by_the_cells_own_answers():
 
 def test_the_clock_of_subtraction_is_found():
     """A network that adds, fed -b for b, subtracts: its evidence must be the same."""
-    cell = Cell(P=11, d_model=16, n_heads=2, d_mlp=32, fraction=0.8, steps=600, lr=1e-2)
+    cell = Cell(P=11, d_model=16, n_heads=2, d_mlp=32, fraction=0.8, steps=150, lr=1e-2)
     _, weights = sweeps.train_together([cell], device="cpu", evidence=False)
     adds = cell.build()
     adds.load_state_dict({name: w[0] for name, w in weights.items()})

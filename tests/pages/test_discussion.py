@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-import nbformat
 import pytest
+from stored import notebook
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
@@ -17,7 +17,7 @@ ELSEWHERE = re.compile(r"\]\((?:#|\d\d_|\.\./book/)|\b(?:exercise|build) \d", re
 
 
 def prose(path: Path) -> str:
-    cells = nbformat.read(path, as_version=4).cells
+    cells = notebook(path).cells
     return "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
 
 

@@ -207,12 +207,13 @@ def test_logits_of_a_thousand_texts_with_half_precision_weights(tmp_path):
              "spots": [], "logits": [], "tops": [], "exact": []}  # fmt: skip
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        for one in all_texts:
-            tokens = torch.tensor([tokenizer.encode(one)[:24]])
-            logits = half(tokens)[0] if tokens.numel() else torch.zeros(0, 512)
-            exact = full(tokens)[0] if tokens.numel() else torch.zeros(0, 512)
+        tokens = [torch.tensor(tokenizer.encode(one)[:24], dtype=torch.long) for one in all_texts]
+        # filled up at the end, which no earlier position sees
+        filled = torch.nn.utils.rnn.pad_sequence(tokens, batch_first=True)
+        for one, halved, whole in zip(tokens, half(filled), full(filled), strict=True):
+            logits, exact = halved[: len(one)], whole[: len(one)]
             spots = torch.randint(max(logits.numel(), 1), (200,), generator=generator)
-            spots = spots if tokens.numel() else spots[:0]
+            spots = spots if len(one) else spots[:0]
             given["spots"].append(spots.tolist())
             given["logits"].append(packed(logits.flatten()[spots]))
             given["tops"].append(logits.argmax(-1).tolist())

@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-import nbformat
 import pytest
+from stored import notebook
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
@@ -19,7 +19,7 @@ def has_claim(cell) -> bool:
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_every_box_is_answered_before_the_next_section(path):
-    cells = nbformat.read(path, as_version=4).cells
+    cells = notebook(path).cells
     for at, cell in enumerate(cells):
         if cell.cell_type != "markdown" or "} Guess first" not in cell.source:
             continue

@@ -14,6 +14,7 @@ import matplotlib.pyplot as plt
 import nbformat
 import numpy as np
 import pytest
+from stored import notebook
 import thumbnails
 
 ROOT = Path(__file__).parents[2]
@@ -65,7 +66,7 @@ def test_every_chapter_stands_in_the_map_of_the_landing_page():
 
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.name)
 def test_an_entry_says_what_the_chapter_says_of_itself(chapter):
-    nb = nbformat.read(ROOT / "notebooks" / f"{chapter.name}.ipynb", as_version=4)
+    nb = notebook(ROOT / "notebooks" / f"{chapter.name}.ipynb")
     text = "\n".join(cell.source for cell in nb.cells if cell.cell_type == "markdown")
     entry = ENTRIES[f"map-{chapter.number}"]
     assert f"# {chapter.number}. {chapter.title}\n" in text

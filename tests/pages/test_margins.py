@@ -5,6 +5,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from stored import notebook
 
 from mechlib.pages import margins, scoreboard
 from mechlib.pages.claims import claim, collect
@@ -77,7 +78,7 @@ def test_claims_without_a_control_have_a_reason():
 
 @pytest.mark.parametrize("path", all_notebooks(ROOT), ids=lambda path: path.stem)
 def test_no_control_is_a_constant_without_a_reason(path):
-    assert not constant_controls(nbformat.read(path, as_version=4))
+    assert not constant_controls(notebook(path))
 
 
 def constant_controls(nb: nbformat.NotebookNode) -> list[str]:

@@ -4,8 +4,8 @@ import re
 from collections import Counter
 from pathlib import Path
 
-import nbformat
 import pytest
+from stored import notebook
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
@@ -22,7 +22,7 @@ CHOICE = re.compile(
 
 def boxes(path: Path) -> list[str]:
     """The cells that hold a self-test, as text."""
-    cells = nbformat.read(path, as_version=4).cells
+    cells = notebook(path).cells
     return [c.source for c in cells if c.cell_type == "markdown" and TITLE in c.source]
 
 
@@ -56,7 +56,7 @@ def test_one_choice_is_right_and_every_choice_has_its_reason(path, text):
 
 @each
 def test_a_box_ends_its_section(path, text):
-    cells = nbformat.read(path, as_version=4).cells
+    cells = notebook(path).cells
     at = next(i for i, cell in enumerate(cells) if cell.source == text)
     following = cells[at + 1]
     assert following.cell_type == "markdown"
@@ -65,7 +65,7 @@ def test_a_box_ends_its_section(path, text):
 
 @each
 def test_a_number_in_a_box_stands_in_the_chapter(path, text):
-    cells = nbformat.read(path, as_version=4).cells
+    cells = notebook(path).cells
     chapter = "\n".join(
         cell.source
         + "".join(
