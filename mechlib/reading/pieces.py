@@ -89,14 +89,15 @@ def in_two_pieces(
     out), logits. share: how often each token occurs, summing to 1. draw: shuffles the sources.
     """
     spelled, device = spelled.cpu(), QK.A.device
-    sources = spelled[:, 0].unique().to(device)  # of the OV table only their rows are asked
+    # of the two tables only some rows are asked: those of the sources, those of the first pieces
+    sources, firsts = (spelled[:, column].unique().to(device) for column in (0, 1))
     mixed = [
         torch.cat([spelled[torch.randperm(len(spelled), generator=draw), :1], spelled[:, 1:]], 1)
         for _ in range(shuffles)
     ]
     found, chance = [], torch.zeros(shuffles, 2, dtype=torch.long)
     for head in range(len(OV.A)):
-        scores, rows = QK[head].dense(), OV[head].rows(sources)
+        scores, rows = QK[head].rows(firsts), OV[head].rows(sources)
         look = scores - (scores.exp() @ share).log()[..., None]
         rows = rows - rows.mean(-1, keepdim=True)
         top = rows > rows.kthvalue(int(0.98 * rows.shape[1]), dim=1).values[:, None]
@@ -104,8 +105,9 @@ def in_two_pieces(
         def held(triples: Tensor, look=look, rows=rows, top=top) -> tuple[Tensor, Tensor]:
             source, a, b, _ = triples.to(device).T
             row = torch.searchsorted(sources, source.contiguous())
-            agree = (look[a, source] > 1) & top[row, b]
-            return triples[agree.cpu()], (look[a, source] * rows[row, b])[agree].cpu()
+            first = torch.searchsorted(firsts, a.contiguous())
+            agree = (look[first, source] > 1) & top[row, b]
+            return triples[agree.cpu()], (look[first, source] * rows[row, b])[agree].cpu()
 
         these, strength = held(spelled)
         found += [(x, *triple) for x, triple in zip(strength.tolist(), these.tolist())]

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 
@@ -118,34 +118,62 @@ def _counts(whole: Tensor, keys: Tensor, d_vocab: int) -> tuple[Tensor, Tensor]:
 # --------------------------------------------------------------------------- skip-trigrams
 
 
+class Places:
+    """Where each token of a stream stands, and what comes next: sorted once, then asked often.
+
+    The last token of the stream is no place: nothing comes next. `of[t]` holds the places of token
+    t in reading order, `next[t]` the tokens that come after them.
+    """
+
+    def __init__(self, tokens: Int[Tensor, " stream"], d_vocab: int) -> None:
+        _check_stream(tokens, d_vocab)
+        order = tokens[:-1].argsort(stable=True)
+        sizes = torch.bincount(tokens[:-1], minlength=d_vocab).tolist()
+        self.d_vocab, self.n = d_vocab, len(order)
+        self.of: tuple[Int[Tensor, " place"], ...] = order.split(sizes)
+        self.next: tuple[Int[Tensor, " place"], ...] = tokens[1:][order].split(sizes)
+
+    def near(self, source: int, here: Int[Tensor, " place"], reach: int) -> Bool[Tensor, " place"]:
+        """Which of the places `here` have the source among the `reach` tokens before them.
+
+        Cut the stream into blocks of `reach` tokens. A source that is near stands in the block of
+        the place, before it, or in the block before that one: of the first it is enough to know the
+        first source, of the second the last. Nothing is searched: two tables are looked up.
+        """
+        if reach < 1:
+            raise ValueError(f"reach must be at least 1, got {reach}")
+        sources, block, blocks = self.of[source], here // reach, self.n // reach + 2
+        its_block = sources // reach + 1  # counted from 1, so that each block has one before it
+        first = torch.full((blocks,), self.n).scatter_reduce_(0, its_block, sources, "amin")
+        last = torch.full((blocks,), -reach - 1).scatter_reduce_(0, its_block, sources, "amax")
+        in_its_block = first.index_select(0, block + 1) < here
+        return in_its_block | (last.index_select(0, block) >= here - reach)
+
+
 def skip_trigram_counts(
-    tokens: Int[Tensor, " stream"], triples: Int[Tensor, "triple 3"], d_vocab: int, reach: int
+    places: Places, triples: Int[Tensor, "triple 3"], reach: int
 ) -> Int[Tensor, "triple 4"]:
     """Counts behind "source ... destination -> out" for each row (source, destination, out).
 
     Columns: places where the destination comes with the source among the `reach` tokens before it;
     those of them where out comes next; places of the destination at all; those of them where out
-    comes next. The last token of the stream is no place: nothing comes next.
+    comes next.
     """
-    _check_stream(tokens, d_vocab)
-    if reach < 1:
-        raise ValueError(f"reach must be at least 1, got {reach}")
-    if triples.numel() and not 0 <= int(triples.min()) <= int(triples.max()) < d_vocab:
-        raise ValueError(f"triples must hold tokens 0 to {d_vocab - 1}")
-    order = tokens.argsort(stable=True)  # all places, grouped by token, each group in reading order
-    starts = torch.searchsorted(tokens[order], torch.arange(d_vocab + 1, dtype=tokens.dtype))
-    rows = []
-    for source, destination, out in triples.tolist():
-        here = order[starts[destination] : starts[destination + 1]]
-        here = here[here < len(tokens) - 1]
-        sources = order[starts[source] : starts[source + 1]]
-        before = torch.searchsorted(sources, here)  # sources strictly before each destination
-        # the last source before each destination; where there is none, a place too far away
-        last = torch.cat([torch.tensor([-reach - 1]), sources])[before]
-        near = here - last <= reach
-        hit = tokens[here + 1] == out
-        rows.append([int(near.sum()), int((near & hit).sum()), len(here), int(hit.sum())])
-    return torch.tensor(rows, dtype=torch.long).reshape(-1, 4)
+    if triples.numel() and not 0 <= int(triples.min()) <= int(triples.max()) < places.d_vocab:
+        raise ValueError(f"triples must hold tokens 0 to {places.d_vocab - 1}")
+    asked: dict[int, dict[int, list[int]]] = {}  # source, destination: rows
+    for row, (source, destination, _) in enumerate(triples.tolist()):
+        asked.setdefault(source, {}).setdefault(destination, []).append(row)
+    counts = torch.zeros(len(triples), 4, dtype=torch.long)
+    for source, destinations in asked.items():
+        here = [places.of[destination] for destination in destinations]
+        near = places.near(source, torch.cat(here), reach).split([len(each) for each in here])
+        for (destination, rows), close in zip(destinations.items(), near):
+            for row in rows:
+                hit = places.next[destination] == triples[row, 2]
+                both = (close & hit).sum()
+                counts[row] = torch.stack([close.sum(), both, torch.tensor(len(hit)), hit.sum()])
+    return counts
 
 
 def lift(counts: Int[Tensor, "triple 4"]) -> Float[Tensor, " triple"]:

@@ -62,14 +62,23 @@ def test_smoothed_losses_reach_the_entropies_of_a_known_grammar():
 
 @given(streams, st.integers(1, 9))
 def test_skip_trigram_counts_against_loops(stream, reach):
-    triples = torch.tensor([[0, 1, 2], [3, 3, 3], [4, 5, 4], [6, 0, 1]])
-    found = ngrams.skip_trigram_counts(torch.tensor(stream), triples, 7, reach)
+    triples = torch.tensor([[0, 1, 2], [3, 3, 3], [4, 5, 4], [0, 2, 2], [6, 0, 1], [0, 1, 3]])
+    found = ngrams.skip_trigram_counts(ngrams.Places(torch.tensor(stream), 7), triples, reach)
     for (s, d, o), row in zip(triples.tolist(), found.tolist()):
         here = [i for i in range(len(stream) - 1) if stream[i] == d]
         near = [i for i in here if s in stream[max(0, i - reach) : i]]
         want = [near, [i for i in near if stream[i + 1] == o]]
         want += [here, [i for i in here if stream[i + 1] == o]]
         assert row == [len(places) for places in want]
+
+
+@given(streams)
+def test_places_and_what_comes_next(stream):
+    places = ngrams.Places(torch.tensor(stream), 7)
+    for token in range(7):
+        here = [i for i in range(len(stream) - 1) if stream[i] == token]
+        assert places.of[token].tolist() == here
+        assert places.next[token].tolist() == [stream[i + 1] for i in here]
 
 
 def test_lift_by_hand():
@@ -150,7 +159,10 @@ def test_errors():
         ngrams.ngram_cross_entropy(torch.arange(4), torch.arange(4), 4, 4)
     with pytest.raises(ValueError, match="held_out"):
         ngrams.ngram_cross_entropy(torch.arange(4), torch.arange(5), 4, 1)
+    places = ngrams.Places(torch.arange(4), 4)
     with pytest.raises(ValueError, match="reach"):
-        ngrams.skip_trigram_counts(torch.arange(4), torch.zeros(1, 3, dtype=torch.long), 4, 0)
+        ngrams.skip_trigram_counts(places, torch.zeros(1, 3, dtype=torch.long), 0)
     with pytest.raises(ValueError, match="triples must hold"):
-        ngrams.skip_trigram_counts(torch.arange(4), torch.full((1, 3), 4), 4, 1)
+        ngrams.skip_trigram_counts(places, torch.full((1, 3), 4), 1)
+    with pytest.raises(ValueError, match="tokens must be 0 to 2, got 0 to 3"):
+        ngrams.Places(torch.arange(4), 3)
