@@ -198,14 +198,14 @@ def test_any_text_gives_the_followers_of_the_present_token(d_vocab, n_pos, seed)
 )
 def test_copies_perfectly_and_only_with_the_previous_token_head(d_vocab, n_ctx, dtype):
     model = constructed.induction_transformer(d_vocab, n_ctx, dtype).requires_grad_(False)
-    anything = random_tokens(d_vocab, 4, n_ctx, seed=d_vocab)
+    anything = random_tokens(d_vocab, 2, n_ctx, seed=d_vocab)
     where = constructed.predictable(anything)
     if where.any():
         assert accuracy(model(anything), anything, where) == 1
     # different tokens in a random order, over and over: all of the later copies can be copied
     length = min(d_vocab, n_ctx // 2)
     tokens = heads.repeated_tokens(
-        torch.arange(d_vocab), batch=4, length=length, repeats=n_ctx // length, seed=n_ctx
+        torch.arange(d_vocab), batch=2, length=length, repeats=n_ctx // length, seed=n_ctx
     )
     where = constructed.predictable(tokens)
     assert where[:, length:].all()

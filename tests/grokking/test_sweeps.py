@@ -332,9 +332,14 @@ def test_a_scheduler_is_named_by_its_address(tmp_path):
     distributed = pytest.importorskip(
         "distributed", reason='needs Dask: pip install "mechlib[cluster]"'
     )
+    # its worker is a thread here, which starts at once, but it is spoken to by its address
     with (
         distributed.LocalCluster(
-            n_workers=1, threads_per_worker=1, dashboard_address=None
+            n_workers=1,
+            threads_per_worker=1,
+            processes=False,
+            protocol="tcp",
+            dashboard_address=None,
         ) as running,
         sweeps.cluster(running.scheduler_address) as executor,
     ):

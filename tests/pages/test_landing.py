@@ -14,8 +14,8 @@ import matplotlib.pyplot as plt
 import nbformat
 import numpy as np
 import pytest
-from stored import notebook
 import thumbnails
+from stored import notebook
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "book" / "index.md").read_text(encoding="utf-8")

@@ -14,7 +14,6 @@ from mechlib.pages.notebooks import (
     WIDGET_STATE,
     WIDGET_VIEW,
     all_notebooks,
-    execute,
     main,
     normalise,
     role,
