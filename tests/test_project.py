@@ -33,7 +33,7 @@ WINGS = {
     "grokking": ["files", "model", "muon", "train"],
     "pages": ["files"],
     "vision": [],
-    "othello": ["interventions"],
+    "othello": ["interventions", "model"],
     "superposition": ["files", "grokking", "interventions", "model", "train"],
     "exercises": ["nearest", "othello"],
     "zoo": [
