@@ -10,6 +10,7 @@ import ast
 import inspect
 import re
 import symtable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,7 @@ def every_cell(path: Path) -> list:
     return notebook(path).cells
 
 
+@cache
 def cells(path: Path, tag: str) -> list:
     code = [c for c in every_cell(path) if c.cell_type == "code"]
     return [c for c in code if tag in c.metadata.get("tags", [])]
@@ -66,7 +68,7 @@ def test_every_stub_is_stored_open_and_its_solution_is_checked(path):
 def around(path: Path, name: str) -> tuple[str, str]:
     """The text above an exercise's stub, back to the code before, and all until the next stub."""
     every = every_cell(path)
-    at = next(i for i, c in enumerate(every) if c.source == stub(path, name).source)
+    at = every.index(stub(path, name))
     code = [i for i, c in enumerate(every) if c.cell_type == "code"]
     later = [i for i in code if i > at and "exercise" in every[i].metadata.get("tags", [])]
     start, end = max(i for i in code if i < at) + 1, min(later, default=len(every))
@@ -77,6 +79,7 @@ def around(path: Path, name: str) -> tuple[str, str]:
     return text, "\n\n".join(c.source for c in below)
 
 
+@cache
 def statements(path: Path) -> list[ast.stmt]:
     """Every statement of a chapter's code, at the top level."""
     code = [c for c in every_cell(path) if c.cell_type == "code"]

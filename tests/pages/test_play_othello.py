@@ -52,7 +52,7 @@ def test_the_rules_are_pythons(tmp_path):
 
 
 def test_illegal_moves_are_refused_with_their_name(tmp_path):
-    rng, games = np.random.default_rng(1), random_games(60, 6)
+    rng, games = np.random.default_rng(1), random_games(25, 6)
     wrong, expected = [], []
     for g, moves in enumerate(lists(games)):
         t = int(rng.integers(1, len(moves)))
