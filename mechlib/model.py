@@ -269,7 +269,10 @@ class Block(nn.Module):
         read = x if self.ln1 is None else self.ln1(x, tape, f"{name}.ln1")
         where = read if position is None else read + position
         out = self.attn(read, where, tape, f"{name}.attn")
-        x = x + tape(f"{name}.hook_attn_out", out)
+        return self.after_attention(x + tape(f"{name}.hook_attn_out", out), tape, name)
+
+    def after_attention(self, x: Tensor, tape: Tape, name: str) -> Tensor:
+        """The second half of the block: every position by itself."""
         if self.mlp is not None:
             x = tape(f"{name}.hook_resid_mid", x)
             read = x if self.ln2 is None else self.ln2(x, tape, f"{name}.ln2")
@@ -330,20 +333,22 @@ class Transformer(nn.Module):
         tokens: Int[Tensor, "batch pos"],
         interventions: Sequence[Intervention] = (),
         names: Sequence[str] | None = None,
+        where: Bool[Tensor, "batch pos"] | None = None,
     ) -> Trace:
         """Run forward and keep the activations called `names` (all of them for None).
 
-        The logits are those of `forward`, to the bit.
+        The logits are those of `forward`, to the bit; with `where`, those of these positions alone,
+        (place, d_vocab), and the others are not computed.
         """
         self._check_tokens(tokens)
         self._check_names([intervention.at for intervention in interventions])
         if names is not None:
             self._check_names(names)
         tape = Tape(interventions, keep=self.activation_names() if names is None else names)
-        logits = self._run(tokens, tape)
+        logits = self._run(tokens, tape, where)
         return Trace(tape.kept, logits)
 
-    def _run(self, tokens: Tensor, tape: Tape) -> Tensor:
+    def _run(self, tokens: Tensor, tape: Tape, where: Tensor | None = None) -> Tensor:
         x = tape("hook_embed", self.W_E[tokens])  # (batch, pos, d_model)
         position = None
         if self.W_pos is not None:
@@ -351,7 +356,7 @@ class Transformer(nn.Module):
             position = tape("hook_pos_embed", position)
             if self.config.positions == "stream":
                 x, position = x + position, None
-        return self._go_on(x, position, 0, tape)
+        return self._go_on(x, position, 0, tape, where)
 
     def _go_on(
         self,
@@ -375,10 +380,12 @@ class Transformer(nn.Module):
         layer: int,
         interventions: Sequence[Intervention] = (),
         where: Bool[Tensor, "batch pos"] | None = None,
+        attended: bool = False,
     ) -> Float[Tensor, "*place d_vocab"]:
         """The rest of a forward pass: logits when `stream` enters `layer`, or, for `n_layers`,
         when it stands at the end. What came before need not be run again for every change.
 
+        attended: the stream stands behind the attention of `layer`, before its MLP.
         where: the positions whose logits are asked for, (place, d_vocab) then; (batch, pos,
             d_vocab) for None. The others are not unembedded.
 
@@ -396,10 +403,19 @@ class Transformer(nn.Module):
         position = None
         if self.W_pos is not None and config.positions != "stream":
             position = self.W_pos[: stream.shape[1]].expand_as(stream)
-        over = ("hook_embed", "hook_pos_embed", *(f"blocks.{done}." for done in range(layer)))
-        still = [name for name in self.activation_names() if not name.startswith(over)]
+        if attended and layer == config.n_layers:
+            raise ValueError(f"attended: {layer} is the end, there is no attention in it")
+        over = ["hook_embed", "hook_pos_embed", *(f"blocks.{done}." for done in range(layer))]
+        if attended:
+            first_half = ("ln1.", "attn.", "hook_resid_pre", "hook_attn_out")
+            over += [f"blocks.{layer}.{name}" for name in first_half]
+        still = [name for name in self.activation_names() if not name.startswith(tuple(over))]
         self._check_names([intervention.at for intervention in interventions], still)
-        return self._go_on(stream, position, layer, Tape(interventions), where)
+        tape = Tape(interventions)
+        if attended:
+            stream = self.blocks[layer].after_attention(stream, tape, f"blocks.{layer}")
+            layer += 1
+        return self._go_on(stream, position, layer, tape, where)
 
     def token_losses(
         self, tokens: Int[Tensor, "batch pos"], interventions: Sequence[Intervention] = ()

@@ -114,6 +114,29 @@ def test_a_change_after_a_layer_needs_only_the_rest_of_the_pass(variant, tokens)
         torch.testing.assert_close(there, resumed[where])
 
 
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_rest_of_a_pass_from_behind_the_attention(variant, tokens):
+    model = double(VARIANTS[variant])
+    trace, layers = model.trace(tokens), model.config.n_layers
+    where = torch.rand(tokens.shape, generator=torch.Generator().manual_seed(2)) < 0.5
+    torch.testing.assert_close(model.trace(tokens, where=where).logits, trace.logits[where])
+    for layer in range(layers):
+        block = f"blocks.{layer}"
+        stream = trace["resid_mid" if model.config.d_mlp else "resid_post", layer]
+        assert torch.equal(model.logits_from(stream, layer, attended=True), trace.logits)
+        there = model.logits_from(stream, layer, where=where, attended=True)
+        torch.testing.assert_close(there, trace.logits[where])
+        push = [Steer(f"{block}.hook_resid_post", model.W_E[0])]
+        assert torch.equal(
+            model.logits_from(stream, layer, push, attended=True), model(tokens, push)
+        )
+        for over in ("hook_resid_pre", "hook_attn_out", "attn.hook_z"):
+            with pytest.raises(KeyError, match=f"no activation '{block}.{over}' here"):
+                model.logits_from(stream, layer, [Ablate(f"{block}.{over}")], attended=True)
+    with pytest.raises(ValueError, match="attended"):
+        model.logits_from(trace["hook_embed"], layers, attended=True)
+
+
 def test_a_pass_cannot_start_anywhere():
     model, stream = double(SMALL), torch.zeros(2, 5, 17).double()
     with pytest.raises(ValueError, match="layer: got 3, accepts 0 to 2"):

@@ -13,7 +13,7 @@ means). Chapter 16 and the playground.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import torch
@@ -77,29 +77,40 @@ def effects(
     where: the positions that the metric reads: it gets their logits, (place, d_vocab), and those
         of all others are not computed. None: it gets (batch, pos, d_vocab).
     """
-    plain = model.trace(tokens, names=[at])
-    layer = _entered(at)
-
-    def moved(direction: Tensor) -> float:
-        steer = Steer(at, direction)
-        if layer is None:
-            logits = _there(model(tokens, [steer]), where)
-        else:  # all that comes before is the same for every direction
-            logits = model.logits_from(steer.apply(plain[at]), layer, where=where)
-        return float(metric(logits)) - before
-
-    before = float(metric(_there(plain.logits, where)))
-    return [moved(direction) for direction in directions]
+    return PlainRun(model, tokens, [at]).effects(at, directions, metric, where)
 
 
-def _there(logits: Tensor, where: Tensor | None) -> Tensor:
-    return logits if where is None else logits[where]
+class PlainRun:
+    """A text run once. What comes before a push is the same for every push: each goes on from the
+    place where it is made."""
 
+    def __init__(self, model: Transformer, tokens: Int[Tensor, "batch pos"], places: Iterable[str]):
+        """places: the activations that will be pushed, by name."""
+        self.model, self.tokens = model, tokens
+        with torch.no_grad():
+            self.trace = model.trace(tokens, names=list(places))
 
-def _entered(at: str) -> int | None:
-    """The layer that the stream called `at` enters; None for what is not the whole stream."""
-    found = re.fullmatch(r"blocks\.(\d+)\.hook_resid_(pre|post)", at)
-    return found and int(found[1]) + (found[2] == "post")
+    @torch.no_grad()
+    def effects(
+        self,
+        at: str,
+        directions: Float[Tensor, "draw d_model"],
+        metric: Callable[[Float[Tensor, "*place d_vocab"]], float],
+        where: Bool[Tensor, "batch pos"] | None = None,
+    ) -> list[float]:
+        """As the function `effects`, at one of the places of this run."""
+        logits = self.trace.logits
+        before = float(metric(logits if where is None else logits[where]))
+        pushed = (self._logits(Steer(at, direction), where) for direction in directions)
+        return [float(metric(logits)) - before for logits in pushed]
+
+    def _logits(self, steer: Steer, where: Tensor | None) -> Tensor:
+        stream = re.fullmatch(r"blocks\.(\d+)\.hook_resid_(pre|mid|post)", steer.at)
+        if stream is None:  # not the whole stream: run it all
+            return self.model.trace(self.tokens, [steer], names=[], where=where).logits
+        layer, kind = int(stream[1]) + (stream[2] == "post"), stream[2]
+        changed = steer.apply(self.trace[steer.at])
+        return self.model.logits_from(changed, layer, where=where, attended=kind == "mid")
 
 
 def steered(

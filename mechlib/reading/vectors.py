@@ -31,9 +31,9 @@ def auroc(scores: Float[Tensor, " place"], labels: Bool[Tensor, " place"]) -> fl
     n_no = len(labels) - n_yes
     if not n_yes or not n_no:
         raise ValueError(f"labels: {n_yes} hold and {n_no} do not; both are needed")
-    _, place, counts = scores.double().unique(return_inverse=True, return_counts=True)
-    rank = counts.cumsum(0) - (counts - 1) / 2  # ties share their mean rank, counted from 1
-    return float((rank[place][labels].sum() - n_yes * (n_yes + 1) / 2) / (n_yes * n_no))
+    yes, no = scores[labels], scores[~labels].sort().values
+    won = torch.searchsorted(no, yes).sum() + torch.searchsorted(no, yes, right=True).sum()
+    return float(won) / (2 * n_yes * n_no)
 
 
 def _random_pairs(
@@ -52,10 +52,13 @@ def _random_pairs(
     if not len(yes):
         raise ValueError("tokens: no token stands both with and without the label")
     first = draw(yes, pairs)
+    no = no[tokens[no].argsort(stable=True)]  # so that the places of one token stand together
+    asked, order = tokens[first].sort(stable=True)
+    token, wanted = asked.unique_consecutive(return_counts=True)
+    begin, end = (torch.searchsorted(tokens[no], token, right=after) for after in (False, True))
+    rows = zip(begin.tolist(), end.tolist(), wanted.tolist())
     second = torch.empty_like(first)
-    for token in tokens[first].unique():
-        wanted = tokens[first] == token
-        second[wanted] = draw(no[tokens[no] == token], int(wanted.sum()))
+    second[order] = torch.cat([draw(no[start:stop], n) for start, stop, n in rows])
     return first, second
 
 
@@ -98,16 +101,21 @@ def probe(
     if bool(labels.all()) or not bool(labels.any()):
         raise ValueError("labels: they are all the same, there is nothing to tell apart")
     centred = (activations - activations.mean(0)).double()
-    spread = centred.std(0).mean()
+    spread = (centred.square().sum(0) / (len(centred) - 1)).sqrt().mean()
     x = torch.cat([centred / spread, torch.ones(len(centred), 1, dtype=torch.float64)], dim=1)
+    rough = x.float()
     y, w = labels.double(), torch.zeros(x.shape[1], dtype=torch.float64)
     ridge = penalty * torch.ones_like(w)
     ridge[-1] = 1e-9  # the intercept is free
     for _ in range(steps):
         p = torch.sigmoid(x @ w)
         slope = x.T @ (p - y) / len(y) + ridge * w
-        bend = (x * (p * (1 - p))[:, None]).T @ x / len(y) + ridge.diag()
-        w = w - torch.linalg.solve(bend, slope)
+        # the slope says where the minimum is, the curvature only how to get there: float32 will do
+        curve = (rough * (p * (1 - p)).float()[:, None]).T @ rough
+        step = torch.linalg.solve(curve.double() / len(y) + ridge.diag(), slope)
+        w = w - step
+        if step.norm() < 1e-4 * w.norm():  # Newton's next step would be about its square
+            break
     return (w[:-1] / spread).to(activations)
 
 
@@ -143,13 +151,16 @@ def shuffled_directions(
 
     They lie where the activations vary most. There a push moves the logits further than a push in
     a direction drawn from the whole space does, so this is the harder null of the two.
+
+    ValueError when all labels are the same.
     """
     if draws < 1:
         raise ValueError(f"draws: at least 1 expected, got {draws}")
+    if bool(labels.all()) or not bool(labels.any()):
+        raise ValueError("labels: they are all the same, there is nothing to tell apart")
     generator = torch.Generator().manual_seed(seed)
-    found = []
-    for _ in range(draws):
-        shuffled = labels[torch.randperm(len(labels), generator=generator)]
-        found.append(difference_of_means(activations, shuffled, ~shuffled))
-    stacked = torch.stack(found)
-    return stacked / stacked.norm(dim=1, keepdim=True) * like.norm()
+    orders = [torch.randperm(len(labels), generator=generator) for _ in range(draws)]
+    yes = labels.to(activations)
+    weights = yes / yes.sum() - (1 - yes) / (1 - yes).sum()  # of each place in the difference
+    found = torch.stack([weights[order] for order in orders]) @ (activations - activations.mean(0))
+    return found / found.norm(dim=1, keepdim=True) * like.norm()

@@ -7,6 +7,7 @@ from mechlib.interventions import Patch, Steer
 from mechlib.model import Config, Transformer
 from mechlib.reading.patching import TwoRuns, logit_difference, probability
 from mechlib.reading.steering import (
+    PlainRun,
     difference_of_means,
     p_value,
     random_directions,
@@ -109,6 +110,22 @@ def test_steering_and_its_null(two, at):
     assert there.null == pytest.approx(whole.null)
     drawn = random_directions(direction, 5)
     torch.testing.assert_close(drawn.norm(dim=1), direction.norm().expand(5))
+
+
+def test_a_text_is_run_once_for_pushes_at_many_places():
+    model = Transformer(CONFIG.but(d_mlp=9), seed=1).double().requires_grad_(False)
+    tokens = torch.randint(17, (3, 7), generator=torch.Generator().manual_seed(0))
+    names = [name for name in model.activation_names() if "hook_resid" in name]
+    run, directions = PlainRun(model, tokens, names), model.W_E[:2]
+    where = torch.rand(tokens.shape, generator=torch.Generator().manual_seed(1)) < 0.3
+    for at in names:
+        pushed = [model(tokens, [Steer(at, direction)]) for direction in directions]
+        by_hand = [float((logits - model(tokens))[where][:, 3].mean()) for logits in pushed]
+        found = run.effects(at, directions, lambda logits: logits[:, 3].mean(), where)
+        assert found == pytest.approx(by_hand)
+    few = PlainRun(model, tokens, names[:1])
+    with pytest.raises(KeyError, match=f"no activation '{names[1]}' here"):
+        few.effects(names[1], directions, lambda logits: logits.mean())
 
 
 def test_p_has_a_floor_and_counts_both_sides():

@@ -101,6 +101,9 @@ def test_shuffled_directions_have_the_norm_and_lie_where_the_activations_vary():
     assert float((drawn[:, -1].abs() / 12**0.5).median()) > 0.9
     again = vectors.shuffled_directions(x, labels, like=torch.ones(12), draws=8)
     assert torch.equal(drawn, again)
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
+    first = difference_of_means(x, labels[order], ~labels[order])
+    torch.testing.assert_close(drawn[0], first / first.norm() * 12**0.5, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -111,6 +114,7 @@ def test_shuffled_directions_have_the_norm_and_lie_where_the_activations_vary():
         (lambda x, y: vectors.principal_direction(x, torch.zeros(len(x)).bool()), "yes"),
         (lambda x, y: vectors.principal_direction(x, y, tokens=y.long()), "tokens"),
         (lambda x, y: vectors.shuffled_directions(x, y, x[0], draws=0), "draws"),
+        (lambda x, y: vectors.shuffled_directions(x, y | True, x[0], draws=1), "labels"),
         (lambda x, y: vectors.lookup(y[:0].long(), y[:0], y.long()), "keys"),
     ],
 )
