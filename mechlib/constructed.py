@@ -83,16 +83,16 @@ def induction_transformer(
 
     The theorem, line by line (each is a test; `induction_subspaces` names the coordinates):
 
-    1. *Embedding.* Position i starts as token x_i in `token` and i in `position`; the rest is zero.
-    2. *Head 0.0 looks one back.* The query at i is e_i, the key at j is e_{j+1}: they match at
+    1. Embedding. Position i starts as token x_i in `token` and i in `position`; the rest is zero.
+    2. Head 0.0 looks one back. The query at i is e_i, the key at j is e_{j+1}: they match at
        j = i - 1 alone. Position 0 can only look at itself.
-    3. *and writes to a place of its own.* Its W_OV takes `token` to `previous`. Were it the
+    3. and writes to a place of its own. Its W_OV takes `token` to `previous`. Were it the
        identity, x_{i-1} would be added onto x_i and the two could not be told apart.
-    4. *Head 1.0 compares the present token with `previous`* (K-composition). Query x_q, key
+    4. Head 1.0 compares the present token with `previous` (K-composition). Query x_q, key
        x_{k-1}: they match where x_{k-1} = x_q, one after every earlier occurrence. At k = 0
        `previous` is wrong (line 2), so the key there is lowered by two matches.
-    5. *and copies.* Its W_OV takes `token` at k to `output` at q.
-    6. *Unembedding.* W_U reads `output`, times LOGIT_SCALE.
+    5. and copies. Its W_OV takes `token` at k to `output` at q.
+    6. Unembedding. W_U reads `output`, times LOGIT_SCALE.
 
     So the logits are LOGIT_SCALE times `follower_shares`: with several earlier occurrences, the
     shares of the tokens that followed them. With none, no key matches, attention is uniform over

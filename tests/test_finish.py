@@ -70,3 +70,21 @@ def test_parameters_of_a_signature_are_no_list_of_meanings():
     sign = '<dt>f(<dl>\n<dd><em class="sig-param">x</em>,</dd>\n</dl>)</dt>'
     page = PAGE.replace("<article>", f"<article>{sign}<dl><dt>a</dt><dd>b</dd></dl>")
     assert finished(page).count("<dd>") == 1
+
+
+def test_formulas_and_powers_of_ten_keep_together():
+    math = r'<span class="math notranslate nohighlight">\(x\)</span>'
+    kept = finish.kept_together
+    assert kept(f"of {math}. So") == f'of <span class="keep">{math}.</span> So'
+    assert kept(f"({math}, {math})") == (
+        f'<span class="keep">({math},</span> <span class="keep">{math})</span>'
+    )
+    assert kept(f"of {math} and") == f"of {math} and"
+    power = '<span class="keep">1.5e-12</span>'
+    assert kept("<td>1.5e-12</td>") == f"<td>{power}</td>"
+    assert kept('<span class="claim-needed">under 1.5e-12</span>') == (
+        f'<span class="claim-needed">under {power}</span>'
+    )
+    assert kept("<p>the-7 1.5e-12</p>") == "<p>the-7 1.5e-12</p>"
+    script = '<script>"<td>1.5e-12</td>"</script>'
+    assert script in finished(PAGE.replace("<article>", script + "<article>"))

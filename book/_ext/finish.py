@@ -41,6 +41,10 @@ MODES = (
 # The search shows where its words stand. In the page's main part it would begin with the names of
 # the buttons above the text.
 FOUND_IN = ('[role="main"]', ".bd-article")
+# What must not be divided at the end of a line: a formula and the mark before or behind it, ...
+FORMULA = r'[(“]*<span class="math notranslate nohighlight">\\\([^<]*</span>[.,;:!?)”]*'
+# ... and a number with its power of ten, in a claim or in the cell of a table.
+POWERS = r'(<td[^>]*>|<span class="claim-[^>]*>)([^<]*\de-\d[^<]*)'
 VERDICTS = "replicates|weaker|differs|not comparable"
 
 
@@ -65,7 +69,18 @@ def finish(text: str, icons: str, size_of) -> str:
     text = re.sub(
         r"<dl>\s*(<dd><em class=\"sig-param\">.*?)</dl>", signature, text, flags=re.DOTALL
     )
+    text = "".join(
+        part if part.startswith("<script") else kept_together(part)
+        for part in re.split(r"(<script.*?</script>)", text, flags=re.DOTALL)
+    )
     return text.replace("<head>", "<head>" + head(text), 1)
+
+
+def kept_together(text: str) -> str:
+    """Marks what must not be divided at the end of a line (`.keep` in the style sheet)."""
+    keep = r'<span class="keep">\g<0></span>'
+    text = re.sub(FORMULA, lambda m: m[0] if m[0][0] + m[0][-1] == "<>" else m.expand(keep), text)
+    return re.sub(POWERS, lambda m: m[1] + re.sub(r"[\d.]+e-\d+", keep, m[2]), text)
 
 
 def signature(match: re.Match) -> str:

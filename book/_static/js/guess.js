@@ -5,6 +5,8 @@
 // on the page, as it stands there. A guess is kept in this browser and sent nowhere.
 (() => {
   const RANGE = /from ([−-]?[\d.,]+) to ([−-]?[\d.,]+)\s*([^\s.?]*)[.?]?\s*$/;
+  // What is no count: these come in parts.
+  const MEASURED = /^(nats?|times|points|%|seconds?|degrees)$/;
   const number = (text) => Number(text.replace("−", "-").replaceAll(",", ""));
   const make = (tag, attributes = {}, ...children) => {
     const node = document.createElement(tag);
@@ -40,10 +42,11 @@
   function slider(text, chosen) {
     const [, low, high, unit] = text.match(RANGE);
     const [least, most] = [number(low), number(high)];
-    const shown = make("output"), step = most - least > 20 ? 1 : (most - least) / 100;
+    const whole = Number.isInteger(least) && Number.isInteger(most) && (unit ? !MEASURED.test(unit) : most - least > 1);
+    const shown = make("output"), step = whole || most - least > 20 ? 1 : (most - least) / 100;
     const said = (value) => `${Number(Number(value).toPrecision(4))}${unit ? ` ${unit}` : ""}`;
     const input = make("input", {
-      type: "range", min: least, max: most, step, value: (least + most) / 2, "aria-label": "your guess",
+      type: "range", min: least, max: most, step, value: whole ? Math.round((least + most) / 2) : (least + most) / 2, "aria-label": "your guess",
       oninput: () => { shown.textContent = said(input.value); input.setAttribute("aria-valuetext", said(input.value)); },
     });
     shown.textContent = said(input.value);

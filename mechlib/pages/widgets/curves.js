@@ -2,7 +2,7 @@ function render(context) {
   const { model } = context;
   return mount(context, "measures over training", ["names", "lengths", "curve_steps", "curve_values", "stops", "shape", "frames", "scale", "rows", "columns", "logx", "logy"],
     ["position"], (root) => {
-      const names = model.get("names"), lengths = model.get("lengths"), stops = model.get("stops");
+      const axis = model.get("axis") || "training step", names = model.get("names"), lengths = model.get("lengths"), stops = model.get("stops");
       const steps = floats(model.get("curve_steps")), values = floats(model.get("curve_values"));
       const shape_of = model.get("shape"), size = shape_of.reduce((a, b) => a * b, 1);
       let from = 0;
@@ -10,7 +10,7 @@ function render(context) {
         const [a, b] = [from, (from += lengths[i])];
         return { name, x: steps.slice(a, b), y: values.slice(a, b), color: PALETTE[i % PALETTE.length], dash: i >= PALETTE.length };
       });
-      const plot = line_plot({ label: `${names.join(", ")} over training steps`, series, width: room(root), logx: model.get("logx"), logy: model.get("logy"), xlabel: "training step" });
+      const plot = line_plot({ label: `${names.join(", ")}, by ${axis}`, series, width: room(root), logx: model.get("logx"), logy: model.get("logy"), xlabel: axis });
       // the curves can be dragged over, too: the nearest stop follows
       const over = (event) => put(model, { position: top_of(stops.map((step) => Math.abs(plot.place(step) - plot.at(event))), 1, -1)[0] });
       plot.node.addEventListener("pointerdown", (event) => { plot.node.setPointerCapture(event.pointerId); over(event); });
@@ -32,7 +32,7 @@ function render(context) {
       } }, "play");
       const keys = make("p", { class: "note" });
       const said = status();
-      root.append(make("div", { class: "controls" }, field("training step", slider), step_out, play), plot.node, keys);
+      root.append(make("div", { class: "controls" }, field(axis, slider), step_out, play), plot.node, keys);
       let frame = null, detail = null, cell = [0, 0];
       const frames = shape_of.length ? quantised(model.get("frames"), model.get("scale")) : null;
       const signed = model.get("scale").signed, scale = model.get("scale").scale;
@@ -65,7 +65,7 @@ function render(context) {
       function draw() {
         const position = model.get("position"), step = stops[position];
         slider.value = position;
-        slider.setAttribute("aria-valuetext", `step ${step}`);
+        slider.setAttribute("aria-valuetext", `${axis} ${step}`);
         step_out.textContent = String(step);
         plot.cursor(step);
         // the last value recorded at or before this step
@@ -75,7 +75,7 @@ function render(context) {
           return [name, y[k]];
         });
         keys.replaceChildren(...now.flatMap(([name, v], i) => [make("span", { style: `color:${series[i].color};font-weight:700`, "aria-hidden": "true" }, series[i].dash ? "┅ " : "━ "), `${name} `, make("span", { class: "number", "data-curve": name }, Math.abs(v) >= 1e-3 || v === 0 ? fixed(v, 3) : v.toExponential(2)), "   "]));
-        said.textContent = `step ${step}: ` + now.map(([name, v]) => `${name} ${Math.abs(v) >= 1e-3 || v === 0 ? fixed(v, 3) : v.toExponential(2)}`).join(", ");
+        said.textContent = `${axis} ${step}: ` + now.map(([name, v]) => `${name} ${Math.abs(v) >= 1e-3 || v === 0 ? fixed(v, 3) : v.toExponential(2)}`).join(", ");
         if (shape_of.length === 2) {
           const at = (i, j) => frames[position * size + i * shape_of[1] + j];
           frame.show((i, j) => at(i, j) / scale);

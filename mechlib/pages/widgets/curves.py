@@ -27,6 +27,7 @@ class CurveScrubber(PageWidget):
     to an array, all of one shape: (column,) is drawn as bars, (row, column) as a heat map (an
     attention pattern, Fourier norms over heads). The slider moves over the frames' steps, or over
     `steps` where there are no frames. Frames are kept to a 255th of the largest number.
+    `axis` names what the slider moves over, where that is no training step.
     `position`, the slider's place, can be read and set from Python.
 
     Raises ValueError naming the curve or the frame whose shape does not fit.
@@ -45,6 +46,7 @@ class CurveScrubber(PageWidget):
     columns = T.List(T.Unicode()).tag(sync=True)
     frame_label = T.Unicode("").tag(sync=True)
     divide = T.Int(0).tag(sync=True)  # columns of one map, where several stand side by side
+    axis = T.Unicode("training step").tag(sync=True)
     logx = T.Bool(False).tag(sync=True)
     logy = T.Bool(False).tag(sync=True)
     position = T.Int(0).tag(sync=True)
@@ -59,6 +61,7 @@ class CurveScrubber(PageWidget):
         columns: Sequence | None = None,
         frame_label: str = "snapshot",
         divide: int = 0,
+        axis: str = "training step",
         logx: bool = False,
         logy: bool = False,
         position: int | None = None,
@@ -102,6 +105,7 @@ class CurveScrubber(PageWidget):
             columns=column_names,
             frame_label=frame_label,
             divide=divide,
+            axis=axis,
             logx=logx,
             logy=logy,
             position=len(stops) - 1 if position is None else position,

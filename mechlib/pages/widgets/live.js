@@ -102,11 +102,12 @@ function number_map({ name, picked }) {
     event.preventDefault();
     go(at[0] + step[0], at[1] + step[1]);
   });
-  return { node, mark, show(row_names, column_names, numbers, scale = 1, digits = 2) {
+  // texts: what stands in the cells in place of the numbers
+  return { node, mark, show(row_names, column_names, numbers, scale = 1, digits = 2, texts = null) {
     [rows, columns, values] = [row_names, column_names, numbers];
     cells = numbers.map((row, i) => row.map((value, j) => make("td", { style: `background:${tint(Number.isFinite(value) ? value / scale : 0)}`,
       title: `${rows[i]}, ${columns[j]}: ${fixed(value)}`, onpointerdown: () => go(i, j), onpointerenter: (e) => e.pointerType === "mouse" && go(i, j) },
-      make("span", { class: columns.length > 12 ? "sr" : "" }, fixed(value, digits)))));
+      texts ? make("span", { class: "token" }, texts[i][j]) : make("span", { class: columns.length > 12 ? "sr" : "" }, fixed(value, digits)))));
     node.replaceChildren(make("table", {}, make("caption", { class: "sr" }, name),
       make("thead", {}, make("tr", {}, make("td", {}), columns.map((c) => make("th", { scope: "col" }, make("span", {}, c))))),
       make("tbody", {}, rows.map((r, i) => make("tr", {}, make("th", { scope: "row" }, r), cells[i])))));

@@ -132,6 +132,7 @@ function render(context) {
     const big = make("canvas", { class: "big", role: "img" });
     const maps = ["denoising", "noising"].map((direction) => ({ direction, heads: number_map({ name: `${direction}, heads`, picked: (i, j, v) => { patch_said.textContent = `${direction}: L${i}H${j} alone ${fixed(v)}`; } }),
       stream: number_map({ name: `${direction}, stream`, picked: (i, j, v) => { patch_said.textContent = `${direction}: stream ${i < n_layers ? `before layer ${i}` : "at the end"}, position ${j} “${seen ? labels[seen.a[j]] : ""}”: ${fixed(v)}`; } }) }));
+    const found_maps = make("div", { hidden: true }, make("div", { class: "panels" }, maps.map((m) => make("div", {}, make("p", { class: "title" }, m.direction), m.heads.node, m.stream.node))));
     const chart = make("div"), python = make("textarea", { rows: 8, readonly: true, "aria-label": "the same in Python", spellcheck: "false" });
     const places = [...Array.from({ length: n_layers }, (_, l) => `before layer ${l}`), "after the last layer"];
     root.append(make("p", { class: "title" }, "1. Two texts"), make("div", { class: "panels" }, text_box("a", "text A, clean"), text_box("b", "text B, corrupted")),
@@ -140,7 +141,7 @@ function render(context) {
       make("p", { class: "note" }, "Logit lens: the likeliest next token if the model stopped there, and (in colour) the length of the stream."), lens_map.node, cell,
       make("p", { class: "title" }, "3. Patch one run into the other"), make("p", { class: "note" }, "Metric: logit of the answer less logit of the foil, after the last token. Denoising: clean into corrupted, share of the gap that comes back. Noising: corrupted into clean, share that is lost."),
       make("div", { class: "controls" }, action("patch everything", () => run_maps())), patch_said,
-      make("div", { class: "panels" }, maps.map((m) => make("div", {}, make("p", { class: "title" }, m.direction), m.heads.node, m.stream.node))),
+      found_maps,
       make("div", { class: "controls" }, choice("sender", "path from", names), choice("receiver", "to", names), choice("reads", "its", ["queries", "keys", "values"], ["q", "k", "v"]), action("patch this path", () => run_path())), path_said,
       make("p", { class: "title" }, "4. Steer text B"), make("div", { class: "controls" }, choice("kind", "direction", kinds), choice("layer", "added", places), number("strength", "times", -20, 20, 0.25), choice("draws", "random directions", ["19", "49", "99"], [19, 49, 99]), number("seed", "seed", 0, 999999, 1), action("steer", () => run_steer())), steer_said, chart,
       make("p", { class: "title" }, "5. Take it with you"), make("div", { class: "controls" }, action("copy as Python", () => copy()), action("start afresh", () => { state = { ...start }; keep(); draw(); })), python);
@@ -164,6 +165,7 @@ function render(context) {
     }
     function run_maps() {
       work("maps", patch_said, "maps", {}, (found, last) => {
+        found_maps.hidden = false;
         for (const m of maps) {
           const by_head = found.heads[m.direction] ?? [], by_place = found.stream[m.direction] ?? [];
           m.heads.show(by_head.map((_, l) => `layer ${l}`), names.slice(0, n_heads).map((_, h) => `H${h}`), by_head);
@@ -242,7 +244,7 @@ function render(context) {
       const means = [difference(run.logits, a.length, V, [answer, foil]), difference(other.logits, b.length, V, [answer, foil])];
       const streams = Array.from({ length: n_layers + 1 }, (_, l) => run.kept[stream_at(l, n_layers)]);
       const norms = streams.map((x) => a.map((_, i) => Math.hypot(...x.subarray(i * d, (i + 1) * d)))), guesses = streams.map((x) => { const l = lens(net, x, a.length); return a.map((_, i) => top_of(Array.from(l.subarray(i * V, (i + 1) * V)), 1)[0]); });
-      return { a, b, run, other, metric: [answer, foil], means, gap: means[0] - means[1], note: A.note || B.note, norms,
+      return { a, b, run, other, metric: [answer, foil], means, gap: means[0] - means[1], note: A.note || B.note, norms, guesses,
         lens_text: (i, j) => `${i < n_layers ? `Before layer ${i}` : "At the end"}, position ${j} “${labels[a[j]]}”: the lens says “${labels[guesses[i][j]]}”; length of the stream ${fixed(norms[i][j], 1)}` };
     }
     function draw() {
@@ -259,7 +261,9 @@ function render(context) {
         if (head >= 0) { paint(big, n, n, pattern(head)); big.setAttribute("aria-label", `pattern of ${names[head]} on text A`); }
         // the first position is a resting place, and far longer than the rest
         const longest = Math.max(...seen.norms.flatMap((row) => row.slice(n > 1 ? 1 : 0)));
-        lens_map.show(seen.norms.map((_, i) => (i < n_layers ? `before ${i}` : "end")), a.map((t) => labels[t]), seen.norms, longest * 1.5);
+        const short = (label) => (label.length > 8 ? `${label.slice(0, 7)}…` : label);
+        lens_map.show(seen.norms.map((_, i) => (i < n_layers ? `before ${i}` : "end")), a.map((t) => labels[t]), seen.norms, longest * 1.5, 2, seen.guesses.map((row) => row.map((t) => short(labels[t]))));
+        cell.textContent = "Point at a cell for its whole token.";
       });
       root.dataset.ms = (performance.now() - begun).toFixed(1);
     }
