@@ -168,6 +168,8 @@ def _fold(cell: NotebookNode) -> None:
     elif role(cell) in FOLDED_WHOLE:
         tags.append("hide-cell")
         cell.metadata["jupyter"] = {"source_hidden": True, "outputs_hidden": True}
+        prompts = {f"code_prompt_{do.lower()}": f"{do} the solution" for do in ("Hide", "Show")}
+        cell.metadata.setdefault("mystnb", NotebookNode()).update(prompts)
     cell.metadata["tags"] = tags
 
 

@@ -127,6 +127,9 @@ def test_a_chapter_has_three_exercises_with_solutions_that_run(path):
     ]
     assert exercises >= 3
     assert len(folded) >= 3
+    for cell in folded:
+        if "solution" in cell.metadata.tags:
+            assert cell.metadata.mystnb.code_prompt_show == "Show the solution"
 
 
 @pytest.mark.parametrize("path", CHAPTERS, **names)
