@@ -39,6 +39,8 @@ def test_every_module_stands_on_one_page():
         (["In order: first."], ["In order: first.", ""]),
         (["Of these", "examples:"], ["Of these", "examples\\:", ""]),
         (["Two `Config`s, a*b."], ["Two `Config`\\ s, a\\*b.", ""]),
+        (["Not *so*, 2 * a * b."], ["Not *so*, 2 \\* a \\* b.", ""]),
+        (["(*rows, **names)"], ["(\\*rows, \\*\\*names)", ""]),
         (["Says.", "", "Raises:", "    E: so."], ["Says.", "", "Raises:", "    E: so."]),
         (
             ["Says.", "", "one   1", "two   2"],

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 
 SECTION = re.compile(r"(Args|Raises|Returns|Yields):$")
 TERM = re.compile(r"([A-Za-z_][\w, ]*): +(\S.*)$")
+# `*emphasis*`, which stays, or one letter that would be read as markup
+MARKUP = re.compile(r"(?<![\w*])\*[^\s*](?:[^*]*[^\s*])?\*(?![\w*])|[*|]|(?<=\w)_(?=\W|$)")
 ITEM = re.compile(r"(-|\d+\.) ")
 
 
@@ -63,7 +65,7 @@ def plain(line: str) -> str:
     if len(parts) % 2 == 0:  # code that goes on in the next line
         return line.replace("`", "\\`")
     for i in range(0, len(parts), 2):
-        parts[i] = re.sub(r"[*|]|(?<=\w)_(?=\W|$)", r"\\\g<0>", parts[i])
+        parts[i] = MARKUP.sub(lambda m: m[0] if len(m[0]) > 1 else "\\" + m[0], parts[i])
         if i and re.match(r"\w", parts[i]):
             parts[i] = "\\ " + parts[i]  # code ends where its backtick stands: `Config`s
     return "`".join(parts)
