@@ -84,6 +84,7 @@ def logits_of(which: str) -> torch.Tensor:
     return modular.all_logits(memoriser() if which == "memoriser" else zoo.load(which), P)
 
 
+@cache
 def keys() -> list[int]:
     return clock.key_frequencies(zoo.load("grokking-113"))
 

@@ -305,9 +305,10 @@ def test_every_stored_model_has_a_recipe_and_no_file_is_left_over():
     expected = set()
     for name in zoo.stored():
         assert name in known
-        assert zoo.info(name)["name"] == name
+        about = zoo.info(name)
+        assert about["name"] == name
         expected.add(f"{name}.json")
-        for kind in zoo.info(name)["digests"]:
+        for kind in about["digests"]:
             expected.add(
                 f"{name}.safetensors" if kind == "weights" else f"{name}.{kind}.safetensors"
             )

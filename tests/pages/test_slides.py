@@ -2,6 +2,7 @@
 
 import io
 import re
+from functools import cache
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -36,6 +37,7 @@ def record(**changes) -> dict:
     return full | changes
 
 
+@cache
 def two_panels() -> str:
     """The SVG of a figure of 300 by 400 points with one panel above another."""
     figures.use_style()
