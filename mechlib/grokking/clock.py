@@ -20,6 +20,7 @@ show. The last functions tell clock from "pizza" (Zhong et al. 2023). Chapters 1
 
 import math
 from copy import deepcopy
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -119,9 +120,29 @@ def low_rank_residual(W_L: Float[Tensor, "neuron answer"], frequencies: list[int
     return 1 - float(fourier.energy(W_L.T)[frequencies].sum() / W_L.square().sum())
 
 
+@dataclass(frozen=True)
+class Grids:
+    """What a model does with every pair, in float64, and what each neuron is best explained by."""
+
+    logits: Float[Tensor, "a b answer"]
+    neurons: Float[Tensor, "a b neuron"]
+    frequency: Float[Tensor, "neuron"]
+    share: Float[Tensor, "neuron"]
+
+
+def grids(model: nn.Module) -> Grids:
+    """All pairs through a model, once: `evidence` and `replacements` both start from this."""
+    P = modulus(model)
+    neurons = modular.all_neurons(model, P)
+    return Grids(modular.all_logits(model, P), neurons, *fourier.best_frequency(neurons))
+
+
 @torch.no_grad()
 def evidence(
-    model: nn.Module, task: modular.Task | None = None, on: str = "test"
+    model: nn.Module,
+    task: modular.Task | None = None,
+    on: str = "test",
+    seen: Grids | None = None,
 ) -> dict[str, Any]:
     """All the numbers at once, in float64; losses in nats by the answers of `task` (a + b without
     one), over its test pairs, or with on="all" over all pairs.
@@ -129,14 +150,16 @@ def evidence(
     For subtraction the clock runs backwards in b, cos w(a - b - c): everything that speaks of a + b
     is read with -b in b's place. ValueError for a task of another P, or another `on`.
 
+    seen: what `grids` gives for this model, when it is there already.
+
     Keys: key frequencies; embedding share; W_L residual; direction variance (the smallest and the
     mean); logit variance; neurons above 0.85 (count) and their share; neuron share in keys;
     head variance (transformers: one number a head) and head frequency; loss, accuracy;
     loss without keys, loss without others ("sums" kept), loss without each key.
     """
     P = modulus(model)
-    keys = key_frequencies(model)
-    logits, neurons = modular.all_logits(model, P), modular.all_neurons(model, P)
+    keys, seen = key_frequencies(model), seen or grids(model)
+    logits, neurons = seen.logits, seen.neurons
     W_L = neuron_logit_map(model)
     x = torch.arange(P)
     answers, where = (x[:, None] + x[None, :]) % P, torch.ones(P, P, dtype=torch.bool)
@@ -145,7 +168,7 @@ def evidence(
         if task.operation == "subtract":
             logits, neurons, answers, where = (t[:, -x] for t in (logits, neurons, answers, where))
     directions = direction_variance(neurons, W_L, keys)
-    frequency, share = fourier.best_frequency(neurons)
+    frequency, share = seen.frequency, seen.share  # the same with -b in b's place
     good = share > 0.85
     out: dict[str, Any] = {
         "key frequencies": keys,
@@ -205,7 +228,9 @@ def written(
 
 
 @torch.no_grad()
-def replacements(model: nn.Module, task: modular.Task, above: float = 0.85) -> dict[str, float]:
+def replacements(
+    model: nn.Module, task: modular.Task, above: float = 0.85, seen: Grids | None = None
+) -> dict[str, float]:
     """Test losses, in nats, with something inside replaced by what the algorithm says it is.
 
     "whole"                     nothing replaced
@@ -222,34 +247,45 @@ def replacements(model: nn.Module, task: modular.Task, above: float = 0.85) -> d
     Not a loss: "written by good", the well-explained neurons' share of what all neurons write to
     the logits (see `written`).
 
+    seen: what `grids` gives for this model, when it is there already.
+
     Nanda et al. 2023, section 4.4: polynomials for 433 neurons raise the loss by 3 %; "along W_L"
     lowers it by half, "off W_L" brings it to 5.27.
     """
     P = modulus(model)
     answers, test = _pairs(task, P)
-    logits, neurons = modular.all_logits(model, P), modular.all_neurons(model, P)
-    W_L, mean = neuron_logit_map(model), neurons.mean((0, 1))
-    frequency, share = fourier.best_frequency(neurons)
-    good, following = share > above, frequency % ((P - 1) // 2) + 1
-    polynomials = fourier.of_one_frequency(neurons, frequency)
+    seen = seen or grids(model)
+    logits, neurons, frequency = seen.logits, seen.neurons, seen.frequency
+    W_L = neuron_logit_map(model)
+    good, following = seen.share > above, frequency % ((P - 1) // 2) + 1
+
+    def moved(changes: Tensor) -> tuple[Tensor, Tensor]:
+        """What changes of the neurons do to the logits: those of the good, and of the others."""
+        return changes[:, :, good] @ W_L[good], changes[:, :, ~good] @ W_L[~good]
+
+    good_polynomial, other_polynomial = moved(
+        fourier.of_one_frequency(neurons, frequency) - neurons
+    )
+    following_polynomial = (fourier.of_one_frequency(neurons, following) - neurons) @ W_L
+    to_mean = neurons.mean((0, 1)) - neurons
+    good_mean, other_mean = moved(to_mean)
 
     waves = [fourier.component(k, kind) for k in key_frequencies(model) for kind in ("cos", "sin")]
     read = torch.linalg.qr(W_L @ fourier.basis(P)[waves].T).Q  # (neuron, direction)
-    along = (neurons - mean) @ read @ read.T
+    without_read = to_mean @ read @ (read.T @ W_L)
 
-    instead = {
-        "whole": neurons,
-        "good by polynomials": torch.where(good, polynomials, neurons),
-        "all by polynomials": polynomials,
-        "all by other polynomials": fourier.of_one_frequency(neurons, following),
-        "good at their means": torch.where(good, mean, neurons),
-        "others at their means": torch.where(good, neurons, mean),
-        "along W_L": mean + along,
-        "off W_L": neurons - along,
+    changes = {
+        "whole": torch.zeros_like(logits),
+        "good by polynomials": good_polynomial,
+        "all by polynomials": good_polynomial + other_polynomial,
+        "all by other polynomials": following_polynomial,
+        "good at their means": good_mean,
+        "others at their means": other_mean,
+        "along W_L": good_mean + other_mean - without_read,
+        "off W_L": without_read,
     }
     losses = {
-        name: progress.pair_loss(logits + (new - neurons) @ W_L, answers, test)
-        for name, new in instead.items()
+        name: progress.pair_loss(logits + change, answers, test) for name, change in changes.items()
     }
     by_neuron = written(neurons, W_L)
     return losses | {"written by good": float(by_neuron[good].sum() / by_neuron.sum())}

@@ -14,6 +14,7 @@ appendix. Chapters 13 to 15.
 """
 
 import math
+from functools import lru_cache
 
 import torch
 from jaxtyping import Float, Int
@@ -31,6 +32,11 @@ def basis(P: int, dtype: torch.dtype = torch.float64) -> Float[Tensor, "componen
     """
     if isinstance(P, bool) or not isinstance(P, int) or P < 2:
         raise ValueError(f"P: the modulus must be a whole number >= 2, got {P!r}")
+    return _rows(P).to(dtype, copy=True)
+
+
+@lru_cache(maxsize=8)
+def _rows(P: int) -> Tensor:
     x = torch.arange(P, dtype=torch.float64)
     rows = [torch.full((P,), 1 / math.sqrt(P), dtype=torch.float64)]
     for k in range(1, (P - 1) // 2 + 1):
@@ -39,7 +45,7 @@ def basis(P: int, dtype: torch.dtype = torch.float64) -> Float[Tensor, "componen
         rows += [math.sqrt(2 / P) * angle.cos(), math.sqrt(2 / P) * angle.sin()]
     if P % 2 == 0:
         rows.append((1 - 2 * (x % 2)) / math.sqrt(P))
-    return torch.stack(rows).to(dtype)
+    return torch.stack(rows)
 
 
 def component(k: int, kind: str = "cos") -> int:

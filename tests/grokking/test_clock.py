@@ -150,6 +150,34 @@ def test_replacements_of_an_untrained_transformer():
     assert got["others at their means"] == pytest.approx(want)
 
 
+def test_replacements_are_those_of_the_neurons_themselves():
+    model, task = a_transformer(), modular.Task(P, fraction=0.5)
+    seen = clock.grids(model)
+    neurons, W_L, mean = seen.neurons, clock.neuron_logit_map(model), seen.neurons.mean((0, 1))
+    above = float(seen.share.median())  # some are good, and some are not
+    good = seen.share > above
+    assert 0 < good.sum() < len(good)
+    polynomials = fourier.of_one_frequency(neurons, seen.frequency)
+    waves = [fourier.component(k, w) for k in clock.key_frequencies(model) for w in ("cos", "sin")]
+    read = torch.linalg.qr(W_L @ fourier.basis(P)[waves].T).Q
+    along = (neurons - mean) @ read @ read.T
+    instead = {
+        "good by polynomials": torch.where(good, polynomials, neurons),
+        "all by polynomials": polynomials,
+        "good at their means": torch.where(good, mean, neurons),
+        "others at their means": torch.where(good, neurons, mean),
+        "along W_L": mean + along,
+        "off W_L": neurons - along,
+    }
+    got = clock.replacements(model, task, above, seen)
+    assert got == clock.replacements(model, task, above)
+    assert clock.evidence(model, task, seen=seen) == clock.evidence(model, task)
+    for name, new in instead.items():
+        logits = seen.logits + (new - neurons) @ W_L
+        there = logits[task.test_pairs[:, 0], task.test_pairs[:, 1]]
+        assert got[name] == pytest.approx(modular.score(there, task.test_answers)[0]), name
+
+
 def test_bad_arguments_are_named():
     with pytest.raises(ValueError, match="task"):
         clock.replacements(modular.EmbeddingMLP(7, 3, 5), modular.Task(11))
