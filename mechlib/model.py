@@ -157,6 +157,15 @@ def sinusoids(
     return table * math.sqrt(2 / d_model)
 
 
+def losses_of(
+    logits: Float[Tensor, "batch pos d_vocab"], right: Int[Tensor, "batch pos"]
+) -> Float[Tensor, "batch pos"]:
+    """Cross-entropy in nats of the tokens that were right, one at each position."""
+    # as one long list, which takes a fifth of the time of (batch, d_vocab, pos)
+    losses = F.cross_entropy(logits.flatten(0, 1), right.flatten().long(), reduction="none")
+    return losses.view(right.shape)
+
+
 class LayerNorm(nn.Module):
     """Centre each position's vector and divide it by its standard deviation."""
 
@@ -232,7 +241,7 @@ def causal_scores(
     """q k^T / sqrt(d_head), with -inf where a query would look at a later key."""
     scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
     later = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).triu(1)
-    return scores.masked_fill(later, -math.inf)
+    return scores.masked_fill_(later, -math.inf)
 
 
 class MLP(nn.Module):
@@ -421,9 +430,7 @@ class Transformer(nn.Module):
         self, tokens: Int[Tensor, "batch pos"], interventions: Sequence[Intervention] = ()
     ) -> Float[Tensor, "batch pos_minus_1"]:
         """Cross-entropy in nats of each next token; `tokens` may hold n_ctx + 1 of them."""
-        logits = self(tokens[:, :-1], interventions)
-        # (batch, pos, d_vocab) -> (batch, d_vocab, pos), as cross_entropy wants it
-        return F.cross_entropy(logits.transpose(1, 2), tokens[:, 1:].long(), reduction="none")
+        return losses_of(self(tokens[:, :-1], interventions), tokens[:, 1:])
 
     def loss(
         self, tokens: Int[Tensor, "batch pos"], interventions: Sequence[Intervention] = ()

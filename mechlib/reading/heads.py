@@ -12,6 +12,7 @@ Sources: Elhage et al. 2021 (copying by eigenvalues); Olsson et al. 2022, "Head 
 evaluators" (prefix matching, copying). Chapters 07, 08, 10 and 11.
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -187,9 +188,10 @@ def _attention_to_matches(pattern: Tensor, tokens: Tensor, offset: int) -> tuple
     target[..., offset:] = earlier[..., : max(n_pos - offset, 0)]
     target = target.tril(-1)
     n_queries = int(target.any(-1).sum())
-    head_axes = (None,) * (pattern.ndim - n_batch - 2)
-    mass = (pattern * target[(..., *head_axes, slice(None), slice(None))]).sum((-2, -1))
-    return (mass.flatten(0, n_batch - 1).sum(0) if n_batch else mass), n_queries
+    heads, n_texts = pattern.shape[n_batch:-2], math.prod(tokens.shape[:-1])
+    flat = pattern.reshape(n_texts, math.prod(heads), n_pos * n_pos)
+    mass = torch.einsum("bhn,bn->bh", flat, target.reshape(n_texts, -1).to(pattern.dtype)).sum(0)
+    return mass.reshape(heads), n_queries
 
 
 def induction_score(

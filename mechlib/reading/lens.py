@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from mechlib.model import Transformer
+from mechlib.model import Transformer, losses_of
 
 
 def logit_lens(
@@ -45,5 +45,5 @@ def lens_losses(
     found = []
     for name in names:
         logits = logit_lens(trace[name], model.W_U, model.b_U, model.config.norm == "layernorm")
-        found.append(F.cross_entropy(logits.mT, tokens[:, 1:].long(), reduction="none"))
+        found.append(losses_of(logits, tokens[:, 1:]))
     return found

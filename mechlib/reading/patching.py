@@ -26,7 +26,7 @@ from torch import Tensor
 from mechlib.interventions import Intervention, Patch
 from mechlib.model import Transformer
 
-Metric = Callable[[Tensor], Tensor]  # logits (batch, pos, d_vocab) -> (batch,)
+Metric = Callable[[Tensor], Tensor]  # logits (batch, pos, d_vocab), the last read -> (batch,)
 DIRECTIONS = ("denoising", "noising")
 
 
@@ -62,7 +62,10 @@ class TwoRuns:
         corrupted: Int[Tensor, "batch other_pos"],
         metric: Metric,
     ):
-        """ValueError when the texts differ in shape, or the metric does not tell the runs apart."""
+        """metric: reads the last position, and is given no other when something was changed.
+
+        ValueError when the texts differ in shape, or the metric does not tell the runs apart.
+        """
         if clean.shape != corrupted.shape:
             raise ValueError(
                 f"corrupted: shape {tuple(corrupted.shape)}, but clean has {tuple(clean.shape)}"
@@ -93,12 +96,16 @@ class TwoRuns:
         return moved / self.gap if direction == "denoising" else -moved / self.gap
 
     def _changed(self, base: str, interventions: Sequence[Intervention]) -> Tensor:
-        """Logits of a run with changes. The layers before the first change are as they were."""
+        """Logits at the last position, (batch, 1, d_vocab), of a run with changes. The layers
+        before the first change are as they were."""
         inside = [re.match(r"blocks\.(\d+)\.", intervention.at) for intervention in interventions]
         first = min((int(found[1]) if found else -1 for found in inside), default=-1)
         if not 0 <= first < self.model.config.n_layers:  # a change of the embedding, say
-            return self.model(self.tokens[base], interventions)
-        return self.model.logits_from(self.runs[base]["resid_pre", first], first, interventions)
+            return self.model(self.tokens[base], interventions)[:, -1:]
+        stream = self.runs[base]["resid_pre", first]
+        last = torch.zeros(stream.shape[:2], dtype=torch.bool, device=stream.device)
+        last[:, -1] = True
+        return self.model.logits_from(stream, first, interventions, last)[:, None]
 
     def patch(
         self, at: str, direction: str, head: int | None = None, position: int | None = None
