@@ -44,8 +44,11 @@ class ShapeNet(nn.Module):
         """The same before the ReLU: a silent unit's sum is negative and says how far from zero."""
         one = self.layer1(images)
         two = self.layer2(F.relu(_halved(one)))
-        three = self.layer3(F.relu(_halved(two)))
-        return dict(zip(LAYERS, (one, two, three)))
+        return dict(zip(LAYERS, (one, two, self.sums_from(F.relu(two)))))
+
+    def sums_from(self, layer2: Float[Tensor, "n unit2 y2 x2"]) -> Float[Tensor, "n unit y x"]:
+        """The sums of layer3, from the answers of layer2: what comes before is not run again."""
+        return self.layer3(_halved(layer2))
 
     def read(self, layer3: Float[Tensor, "n unit y x"]) -> Float[Tensor, "n classes"]:
         """The logits, from the answers of the last layer."""

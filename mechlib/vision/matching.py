@@ -5,6 +5,9 @@ with the highest sum of correlations is taken. Best match: each unit of the firs
 freely, which always gives a higher mean; it is reported to show the difference. Used in chapter 1.
 """
 
+import itertools
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float
 from scipy.optimize import linear_sum_assignment
@@ -18,6 +21,14 @@ def correlations(
     samples. Units that answer alike to everything (dead ones) correlate with nothing: 0."""
     first, second = (_standard(x.double()) for x in (first, second))
     return first.T @ second / len(first)
+
+
+def between_all(networks: Sequence[Float[Tensor, "sample _"]]) -> dict[tuple[int, int], Tensor]:
+    """The correlations of every two of some networks, {(i, j): table} for i < j, units of i by
+    units of j."""
+    ready = [_standard(answers.double()) for answers in networks]
+    pairs = itertools.combinations(range(len(ready)), 2)
+    return {(i, j): ready[i].T @ ready[j] / len(ready[i]) for i, j in pairs}
 
 
 def one_to_one(table: Float[Tensor, "one two"]) -> float:
@@ -34,4 +45,4 @@ def best_match(table: Float[Tensor, "one two"]) -> float:
 def _standard(x: Tensor) -> Tensor:
     x = x - x.mean(0)
     size = x.square().mean(0).sqrt()
-    return torch.where(size > 1e-6, x / size.clamp(min=1e-6), torch.zeros_like(x))
+    return x / size.where(size > 1e-6, torch.inf)  # 0 for the dead ones

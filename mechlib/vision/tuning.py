@@ -11,6 +11,7 @@ control. Used in chapter 1, after Olah et al. 2020 (Zoom In) and Cammarata et al
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -146,13 +147,13 @@ def fit_of(
 
 
 def written_by_hand(
-    model: ShapeNet, units: Int[Tensor, " some"], kernels: Tensor, images: Float[Tensor, "n 1 y x"]
+    model: ShapeNet, units: Int[Tensor, " some"], kernels: Tensor, answers: Mapping[str, Tensor]
 ) -> ShapeNet:
     """A copy of the network in which the 3 x 3 x layer2 weights of these layer3 units are replaced.
 
     Each new kernel (some, two, y, x) is given the mean and the spread of the unit's trained
-    weights, and the bias that leaves its mean largest answer over `images` as it was: only the
-    pattern of the weights is new.
+    weights, and the bias that leaves its mean largest answer as it was: only the pattern of the
+    weights is new. answers: what `model.activations` gives for some images.
     """
     copy = ShapeNet(
         tuple(layer.out_channels for layer in (model.layer1, model.layer2, model.layer3))
@@ -163,7 +164,7 @@ def written_by_hand(
             trained = model.layer3.weight[unit]
             fitted = (kernel - kernel.mean()) / kernel.std() * trained.std() + trained.mean()
             copy.layer3.weight[unit] = fitted
-        wanted = model.activations(images)["layer3"].amax((2, 3)).mean(0)
-        sums = copy.sums(images)["layer3"].amax((2, 3)).mean(0)
+        wanted = answers["layer3"].amax((2, 3)).mean(0)
+        sums = copy.sums_from(answers["layer2"]).amax((2, 3)).mean(0)
         copy.layer3.bias[units] += (wanted - sums)[units]
     return copy

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mechlib.vision.convnet import ShapeNet
-from mechlib.vision.matching import best_match, correlations, one_to_one
+from mechlib.vision.matching import best_match, between_all, correlations, one_to_one
 from mechlib.vision.synthesis import favourites
 
 
@@ -41,3 +41,6 @@ def test_a_dead_unit_matches_nothing(generator):
     answers = torch.rand(31, 3, generator=generator)
     dead = torch.zeros(31, 1)
     assert correlations(answers, dead).abs().max() == 0
+    tables = between_all([answers, dead, answers.flip(1)])
+    assert set(tables) == {(0, 1), (0, 2), (1, 2)}
+    assert torch.equal(tables[0, 2], correlations(answers, answers.flip(1)))
