@@ -20,6 +20,7 @@ import re
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import metadata
@@ -161,17 +162,19 @@ def _find(name: str, folder: Path | None) -> Any:
     )
 
 
-def package_documents(name: str, folder: Path | None = None) -> list[tuple[str, str]]:
+def package_documents(
+    name: str, folder: Path | None = None, only: Callable[[str], bool] | None = None
+) -> list[tuple[str, str]]:
     """(path, text) of every file of an installed package that `is_written_by_hand`, by path.
 
     The files are those that the package's own RECORD lists. Line ends become one newline each.
-    folder: look there, and not among the installed packages. Raises CorpusError when the package
-    is not there.
+    folder: look there, and not among the installed packages. only: says of a path whether it is
+    wanted; others are not read. Raises CorpusError when the package is not there.
     """
     documents = []
     for file in _find(name, folder).files or []:
         path = file.as_posix()
-        if not path.endswith(".py") or path.startswith(".."):
+        if not path.endswith(".py") or path.startswith("..") or (only and not only(path)):
             continue
         content = Path(file.locate()).read_bytes().replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         if is_written_by_hand(path, content):

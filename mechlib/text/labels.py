@@ -148,7 +148,7 @@ def held_out_documents() -> tuple[tuple[str, str], ...]:
     held_out = corpus.python_source().held_out
     package_of: dict[str, str] = {}
     for name in corpus.CODE_PACKAGES:
-        for _, text in corpus.package_documents(name):
+        for _, text in corpus.package_documents(name, only=corpus.is_held_out):
             package_of.setdefault(text, name)
     return tuple((package_of[text], text) for text in held_out)
 

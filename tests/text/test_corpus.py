@@ -60,6 +60,8 @@ def test_package_documents_are_the_files_on_disk():
     for path, text in documents:
         on_disk = (root / path).read_bytes().decode("utf-8")
         assert text == on_disk.replace("\r\n", "\n").removeprefix("\ufeff")
+    held_out = [(path, text) for path, text in documents if corpus.is_held_out(path)]
+    assert corpus.package_documents("mistune", only=corpus.is_held_out) == held_out
 
 
 def fresh(monkeypatch, table):

@@ -6,6 +6,7 @@ import tokenize
 import pytest
 import torch
 
+from mechlib.text.corpus import python_source
 from mechlib.text.labels import (
     CONCEPTS,
     Windows,
@@ -165,6 +166,7 @@ def test_windows_are_cut_from_the_stream_that_the_models_know():
     documents = held_out_documents()
     tokenizer = load_tokenizer("code-512")
     assert len(documents) == 126
+    assert tuple(text for _, text in documents) == python_source().held_out
     stream = code_tokens("code-512").held_out
     windows = labelled_windows(tokenizer, documents[:3], length=65, most=4)
     assert windows.tokens.shape == (12, 65)
