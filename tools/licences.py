@@ -45,7 +45,7 @@ def page() -> str:
     lines = []
     for name, (version, _) in CODE_PACKAGES.items():
         size = sum(len(text.encode("utf-8")) for _, text in package_documents(name))
-        lines.append(f"| {name} | {version} | {licence(name)} | {size / 1e6:.2f} MB |\n")
+        lines.append(f"| {name} | {version} | {licence(name)} | {size / 1e6:.2f}&nbsp;MB |\n")
     return HEAD + "".join(lines)
 
 
