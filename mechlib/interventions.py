@@ -188,6 +188,12 @@ class Tape:
         """Must this activation be computed, because it is recorded or changed?"""
         return name in self._keep or name in self._by_name
 
+    def freezes(self, name: str) -> bool:
+        """Is this the pattern of a layer that is given for all heads, whatever the scores are?"""
+        return any(
+            isinstance(i, FreezePattern) and i.head is None for i in self._by_name.get(name, ())
+        )
+
     def __call__(self, name: str, activation: Tensor) -> Tensor:
         for intervention in self._by_name.get(name, ()):
             activation = intervention.apply(activation)

@@ -207,6 +207,9 @@ class Attention(nn.Module):
     def _attend(self, q: Tensor, k: Tensor, v: Tensor, tape: Tape, name: str) -> Tensor:
         scores_name, pattern_name = f"{name}.hook_attn_scores", f"{name}.hook_pattern"
         q, k, v = (t.transpose(1, 2) for t in (q, k, v))  # (batch, head, pos, d_head)
+        if tape.freezes(pattern_name) and not tape.wants(scores_name):
+            blank = q.new_zeros(()).expand(*q.shape[:-1], q.shape[-2])  # nobody asks for scores
+            return (tape(pattern_name, blank) @ v).transpose(1, 2)
         if tape.wants(scores_name) or tape.wants(pattern_name):
             scores = tape(scores_name, causal_scores(q, k))
             pattern = tape(pattern_name, scores.softmax(dim=-1))

@@ -137,6 +137,19 @@ def test_what_does_not_fit_is_refused(model, tokens, intervention, says):
         model(tokens, [intervention])
 
 
+def test_a_pattern_for_all_heads_is_the_same_as_one_for_each(model, tokens):
+    """The first needs no scores, and leaves them out; the second computes them."""
+    generator = torch.Generator().manual_seed(6)
+    shape = model.trace(tokens)["pattern", 0].shape
+    given = torch.rand(shape, generator=generator, dtype=torch.float64).tril()
+    whole = [FreezePattern(0, given)]
+    apart = [FreezePattern(0, given[:, h], head=h) for h in range(shape[1])]
+    assert torch.equal(model(tokens, whole), model(tokens, apart))
+    seen = model.trace(tokens, whole)
+    assert torch.equal(seen["pattern", 0], given.to(seen["pattern", 0]))
+    assert torch.equal(seen["scores", 0], model.trace(tokens)["scores", 0])
+
+
 def test_frozen_patterns_need_patterns():
     with pytest.raises(ValueError, match="no attention patterns"):
         frozen_patterns({"hook_embed": torch.zeros(1)})
