@@ -22,9 +22,9 @@ def sizes(folder, kind):
 
 def test_engine_and_widgets_are_small():
     engine = sizes(WIDGETS, "js") | sizes(WIDGETS, "css")
-    # 200 kB as written, 171 kB without comments and indentation; names are still words. No page
+    # 202 kB as written, 173 kB without comments and indentation; names are still words. No page
     # loads all of it: see the next test
-    assert sum(engine.values()) < 172_000
+    assert sum(engine.values()) < 174_000
     shared = ("arrays.js", "shared.js", "engine.js", "bpe.js", "live.js", "training.js")
     assert sum(engine[name] for name in shared) < 56_000
     assert sum(sizes(STATIC, "js").values()) < 9_000
