@@ -31,6 +31,10 @@ Behind each stands the same as a share of the larger of the two numbers.
 The order is by the smaller share. A small one is no fault by itself; it says which statement a
 little less luck would have undone.
 
+Unless its chapter says that a bound was fixed beforehand, take it as set after a first look at the
+numbers, somewhere between them and their control: the margins tell how they lie, not that they
+were foretold.
+
 A claim that something is zero up to rounding has no margin to its bound that would be the same on
 another processor, and a claim that a number is exactly so much has none at all.
 They stand at the end, with their controls.
