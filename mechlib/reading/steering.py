@@ -101,15 +101,23 @@ class PlainRun:
         """As the function `effects`, at one of the places of this run."""
         logits = self.trace.logits
         before = float(metric(logits if where is None else logits[where]))
-        pushed = (self._logits(Steer(at, direction), where) for direction in directions)
+        pushed = (self.pushed(at, direction, where) for direction in directions)
         return [float(metric(logits)) - before for logits in pushed]
 
-    def _logits(self, steer: Steer, where: Tensor | None) -> Tensor:
-        stream = re.fullmatch(r"blocks\.(\d+)\.hook_resid_(pre|mid|post)", steer.at)
+    @torch.no_grad()
+    def pushed(
+        self,
+        at: str,
+        direction: Float[Tensor, " d_model"],
+        where: Bool[Tensor, "batch pos"] | None = None,
+    ) -> Float[Tensor, "*place d_vocab"]:
+        """The logits after one push: of all positions, or of those in `where` alone."""
+        steer = Steer(at, direction)
+        stream = re.fullmatch(r"blocks\.(\d+)\.hook_resid_(pre|mid|post)", at)
         if stream is None:  # not the whole stream: run it all
             return self.model.trace(self.tokens, [steer], names=[], where=where).logits
         layer, kind = int(stream[1]) + (stream[2] == "post"), stream[2]
-        changed = steer.apply(self.trace[steer.at])
+        changed = steer.apply(self.trace[at])
         return self.model.logits_from(changed, layer, where=where, attended=kind == "mid")
 
 

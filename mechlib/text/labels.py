@@ -90,11 +90,12 @@ def _begins_statement(text: str, start: int) -> bool:
     return not before.strip() and not text[:line].endswith("\\\n")
 
 
+@lru_cache(maxsize=256)  # every tokenizer asks for the same ones
 def states(text: str) -> dict[str, Bool[Tensor, " boundary"]]:
     """For every concept, whether it holds at each of the len(text) + 1 boundaries of characters.
 
     Boundary 0 stands before the first character. A boundary is inside a string when a quote has
-    been opened before it and not yet closed.
+    been opened before it and not yet closed. They are kept: don't write into them.
     """
     n = len(text) + 1
     found = {name: torch.zeros(n, dtype=torch.bool) for name in CONCEPTS}
@@ -133,10 +134,15 @@ def token_labels(
     So the label of a token says what is true of the place that the model has come to when it has
     read the token, and from which it guesses the next one.
     """
-    encoded = tokenizer.inner.encode(text)
-    ends = torch.tensor([end for _, end in encoded.offsets], dtype=torch.int64)
-    tokens = torch.tensor(encoded.ids, dtype=torch.int64)
+    tokens, ends = _tokens_and_ends(tokenizer, text)
     return tokens, {name: state[ends] for name, state in states(text).items()}
+
+
+def _tokens_and_ends(tokenizer: Tokenizer, text: str) -> tuple[Tensor, Tensor]:
+    """The tokens of a text, and the boundary at which each ends."""
+    encoded = tokenizer.inner.encode(text)
+    ends = [end for _, end in encoded.offsets]
+    return torch.tensor(encoded.ids, dtype=torch.int64), torch.tensor(ends, dtype=torch.int64)
 
 
 @lru_cache(maxsize=1)
@@ -157,12 +163,13 @@ def held_out_documents() -> tuple[tuple[str, str], ...]:
 class Windows:
     """Windows of labelled text, each from one document.
 
-    tokens, and each concept of `labels`: (window, length). document: which one a window is from.
-    package: of each window, by name.
+    tokens, and each concept of `labels`: (window, length). ends: the character of its document at
+    which each token ends. document: which one a window is from. package: of each window, by name.
     """
 
     tokens: Int[Tensor, "window length"]
     labels: dict[str, Bool[Tensor, "window length"]]
+    ends: Int[Tensor, "window length"]
     document: Int[Tensor, " window"]
     package: tuple[str, ...]
 
@@ -175,6 +182,7 @@ class Windows:
         return Windows(
             self.tokens[where],
             {name: label[where] for name, label in self.labels.items()},
+            self.ends[where],
             self.document[where],
             tuple(self.package[i] for i in where.tolist()),
         )
@@ -202,20 +210,22 @@ def labelled_windows(
 
     Raises ValueError when no document is long enough.
     """
-    start = torch.tensor([tokenizer.id(SEPARATOR)])
-    tokens, labels, document, package = [], {name: [] for name in CONCEPTS}, [], []
+    start, nothing = torch.tensor([tokenizer.id(SEPARATOR)]), torch.tensor([0])
+    tokens, labels, ends, document, package = [], {name: [] for name in CONCEPTS}, [], [], []
     for number, (name, text) in enumerate(documents):
-        ids, states_there = token_labels(tokenizer, text)
-        ids = torch.cat([start, ids])  # (the separator stands inside of nothing)
+        some, ends_of_some = _tokens_and_ends(tokenizer, text)
+        ids = torch.cat([start, some])
+        ends_there = torch.cat([nothing, ends_of_some])  # (the separator stands inside of nothing)
         n = min(len(ids) // length, most)
         for begin in torch.linspace(0, max(len(ids) - length, 0), n).long().tolist():
             tokens.append(ids[begin : begin + length])
-            for concept, label in states_there.items():
-                label = torch.cat([torch.zeros(1, dtype=torch.bool), label])
-                labels[concept].append(label[begin : begin + length])
+            ends.append(ends_there[begin : begin + length])
+            for concept, state in states(text).items():
+                labels[concept].append(state[ends[-1]])
             document.append(number)
             package.append(name)
     if not tokens:
         raise ValueError(f"documents: none of {len(documents)} has {length} tokens")
     stacked = {name: torch.stack(rows) for name, rows in labels.items()}
-    return Windows(torch.stack(tokens), stacked, torch.tensor(document), tuple(package))
+    where = torch.stack(ends), torch.tensor(document)
+    return Windows(torch.stack(tokens), stacked, *where, tuple(package))

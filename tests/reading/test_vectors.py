@@ -111,7 +111,7 @@ def test_shuffled_directions_have_the_norm_and_lie_where_the_activations_vary():
     [
         (lambda x, y: vectors.auroc(x[:, 0], torch.ones(len(x)).bool()), "labels"),
         (lambda x, y: vectors.probe(x, torch.zeros(len(x)).bool()), "labels"),
-        (lambda x, y: vectors.principal_direction(x, torch.zeros(len(x)).bool()), "yes"),
+        (lambda x, y: vectors.principal_direction(x, torch.zeros(len(x)).bool()), "labels"),
         (lambda x, y: vectors.principal_direction(x, y, tokens=y.long()), "tokens"),
         (lambda x, y: vectors.shuffled_directions(x, y, x[0], draws=0), "draws"),
         (lambda x, y: vectors.shuffled_directions(x, y | True, x[0], draws=1), "labels"),
