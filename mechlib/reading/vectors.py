@@ -91,8 +91,8 @@ def principal_direction(
     _check_both(labels)
     first, second = _random_pairs(labels, pairs, tokens, seed)
     generator = torch.Generator().manual_seed(seed + 1)
-    sign = 2 * torch.randint(2, (pairs, 1), generator=generator) - 1
-    differences = (activations[first] - activations[second]).double() * sign
+    sign = 2 * torch.randint(2, (pairs, 1), generator=generator).to(activations) - 1
+    differences = ((activations[first] - activations[second]) * sign).double()
     differences = differences - differences.mean(0)
     component = torch.linalg.eigh(_gram(differences)).eigenvectors[:, -1].to(activations)
     read = activations @ component
