@@ -328,7 +328,7 @@ def test_fifty_steps_of_the_zero_layer_model(tmp_path):
     assert run(tmp_path, "bigrams", given) == pytest.approx(losses, abs=1e-4)
 
 
-@pytest.mark.slow
+@pytest.mark.browser  # node is enough, but it trains as a page does, for seconds: with those tests
 def test_a_stored_run_of_grokking_comes_out_again(tmp_path):
     """The fastest one. Another processor rounds otherwise, so the step may move."""
     from mechlib.pages.widgets.grokking_live import stored_runs
