@@ -302,8 +302,9 @@ def _spread(
     if len(values) == 1:
         return shown(values[0], digits) + unit
     over = f" over {len(values)} {each}" if each else ""
-    ends = f"{shown(low, digits)} to {shown(high, digits)}"
-    if low == high:
+    low, high = shown(low, digits), shown(high, digits)
+    ends = f"{low} to {high}"
+    if low == high:  # as shown: whether the last bits agree is one processor's business
         ends = "in each"
         over = f" of {len(values)} {each}" if each else ""
     return f"{shown(_middle(values), digits)}{unit} ({ends}{over})"

@@ -42,10 +42,12 @@ def test_a_list_can_run_over_something_else(capsys):
 def test_a_list_is_one_value_a_seed(capsys):
     claim("The score is {}", [0.5, 0.75, 0.625], ">", 0.3, control=("shuffled", [0.01, 0.02]))
     claim("{} heads copy", [7, 7, 7], ">", 3, of=8)
+    claim("{} of it is direct", [1.0, 1 - 1e-12], ">", 0.5)  # the last bits are a processor's own
     assert capsys.readouterr().out.splitlines() == [
         "✓ The score is 0.625 (0.500 to 0.750 over 3 seeds) "
         "(needed more than 0.300; shuffled: 0.0150 (0.0100 to 0.0200))",
         "✓ 7 of 8 (in each of 3 seeds) heads copy (needed more than 3)",
+        "✓ 1 (in each of 2 seeds) of it is direct (needed more than 0.500)",
     ]
     with pytest.raises(ClaimFailed):
         claim("The score", [0.5, 0.2], ">", 0.3)  # every seed must pass
