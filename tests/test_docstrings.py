@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 import docstrings
 import pytest
@@ -50,3 +51,24 @@ def test_every_module_stands_on_one_page():
 )
 def test_a_docstring_is_laid_out_as_it_was_meant(lines, wanted):
     assert docstrings.laid_out(lines) == wanted
+
+
+def test_a_property_keeps_its_first_words():
+    lines = ["the decoder's rows.", "", ":type: What each latent stands for"]
+    docstrings.whole_sentence(None, "property", "directions", None, None, lines)
+    assert lines == ["What each latent stands for: the decoder's rows.", ""]
+    lines = ["an attribute's.", "", ":type: int"]
+    docstrings.whole_sentence(None, "attribute", "n", None, None, lines)
+    assert lines[-1] == ":type: int"
+
+
+def test_the_fields_of_a_named_tuple_are_not_listed_again():
+    class Pair(NamedTuple):
+        left: int
+
+        def both(self):
+            """Its own."""
+
+    skipped = [docstrings.without_fields(None, "class", name, getattr(Pair, name), False, None)
+               for name in ("left", "both")]  # fmt: skip
+    assert skipped == [True, None]

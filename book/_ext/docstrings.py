@@ -76,7 +76,22 @@ def set_out(app, what, name, obj, options, lines: list[str]) -> None:
     lines[:] = laid_out(lines)
 
 
+def whole_sentence(app, what, name, obj, options, lines: list[str]) -> None:
+    """A property's first words, up to a colon, are no type, though napoleon takes them for one."""
+    at = next((i for i, line in enumerate(lines) if line.startswith(":type: ")), None)
+    if what == "property" and at is not None:
+        first = lines.pop(at).removeprefix(":type: ")
+        lines[0] = f"{first}: {lines[0]}"
+
+
+def without_fields(app, what, name, obj, skip, options) -> bool | None:
+    """A named tuple's fields stand in its signature; "Alias for field number 0" says nothing."""
+    return True if str(obj.__doc__).startswith("Alias for field number") else None
+
+
 def setup(app) -> dict:
-    """Before napoleon, whose priority is 500."""
+    """Around napoleon, whose priority is 500."""
     app.connect("autodoc-process-docstring", set_out, priority=400)
+    app.connect("autodoc-process-docstring", whole_sentence, priority=600)
+    app.connect("autodoc-skip-member", without_fields)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

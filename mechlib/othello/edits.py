@@ -1,8 +1,8 @@
 """Changing the board in the stream: does the model move as if a disc had been flipped?
 
 Take a position, choose a disc, and add a vector to the stream at the last move, after one layer.
-The model then names its moves, and we compare them with the moves that would be legal *if that disc
-had the other colour*. The game that was read never led to such a board.
+The model then names its moves, and we compare them with the moves that would be legal if that disc
+had the other colour. The game that was read never led to such a board.
 
 Used in chapter 18.
 """

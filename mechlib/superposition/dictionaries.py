@@ -7,7 +7,7 @@ Three ways to make the latents few:
 
     l1          ReLU, and a price on their sum (Bricken et al. 2023)
     topk        the k largest of each input are kept (Gao et al. 2024)
-    batchtopk   the k largest *per input on average* over a batch (Bussmann et al. 2024); outside
+    batchtopk   the k largest per input on average over a batch (Bussmann et al. 2024); outside
                 of training, all above a threshold learned from the batches
 
 A latent that has not answered for a while gets no gradient and would stay dead. As in Gao et al.
