@@ -1,11 +1,13 @@
-"""What nbval compares: every printed character, but no picture. And what memory costs.
+"""What nbval compares (every printed character, no picture), how kernels start, what memory costs.
 
 A figure's bytes hang on the last bits of what it draws and on the version of matplotlib. Numbers
 that matter are printed, or stand in a claim.
 """
 
+import functools
 import os
 
+from nbval import kernel
 from nbval.plugin import IPyNbFile
 
 # Kernels and workers that start from here keep the memory that they free. Linux's allocator gives
@@ -23,3 +25,25 @@ def _without_pictures(self, *args, **kwargs):
 
 
 IPyNbFile.__init__ = _without_pictures
+
+
+def _again(start, tries: int = 3):
+    """`start`, tried again when the kernel does not answer.
+
+    Jupyter picks the ports of a kernel a second before the kernel opens them. When another program
+    takes one meanwhile, the kernel dies or stays mute; the next one gets other ports.
+    """
+
+    @functools.wraps(start)
+    def started(*args, **kwargs):
+        for left in reversed(range(tries)):
+            try:
+                return start(*args, **kwargs)
+            except RuntimeError:
+                if left == 0:
+                    raise
+
+    return started
+
+
+kernel.start_new_kernel = _again(kernel.start_new_kernel)

@@ -432,6 +432,26 @@ def test_table_colours_pairs_by_the_largest_in_their_column():
     assert page.html.count('scope="col"') == 3
 
 
+@pytest.mark.parametrize(
+    ("cells", "side"),
+    [
+        ([1, 2.5], "right"),
+        (["1,024", "-0.5"], "right"),
+        (["185 of 231", "38 of 205"], "right"),
+        (["0.74 to 0.85", "–"], "right"),
+        (["12 %", 3], "right"),
+        ([1, "not once"], "left"),
+        (["–", "-"], "left"),
+        (["L0H1", "L0H2"], "left"),
+        ([(" a", 1.0), 2], "left"),
+    ],
+)
+def test_columns_of_numbers_stand_right_with_their_names(cells, side):
+    page = figures.table([[cell, "text"] for cell in cells], ["column", "other"])
+    found = re.findall(r"<t[hd] [^>]*text-align:(\w+)", page.html)
+    assert found == [side, "left"] * 3
+
+
 def test_what_is_folded_opens_on_a_click_and_stands_in_the_plain_text():
     rest = figures.table([["a", 1]], ["token", "count"])
     shown = figures.folded(rest, "The other <1> row")

@@ -1,6 +1,7 @@
 """Tables whose colours carry numbers."""
 
 import html as _html
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,10 @@ import numpy as np
 from mechlib.pages.figures.arrays import ArrayLike, array
 from mechlib.pages.figures.html import EDGE, MONO, Html, panel, reach_of, tint, written
 from mechlib.pages.figures.tokens import token_label
+
+# What stands in a column of numbers: one number, "3 of 8", "0.2 to 0.4", or a dash.
+_NUMBER = r"[-+−]?\d[\d,]*(\.\d+)?(e[-+]?\d+)?( ?%)?"
+_COLUMN_OF_NUMBERS = re.compile(rf"{_NUMBER}( (of|to) {_NUMBER})?|[-–—∅]")
 
 
 def table(
@@ -24,7 +29,8 @@ def table(
 
     A cell is text, a number, or a list whose items are tokens or (token, strength) pairs; a
     pair's background is its strength as a share of the largest in its column (or of `vmax`).
-    `intensity` (row, column) colours whole cells instead; NaN leaves a cell plain.
+    `intensity` (row, column) colours whole cells instead; NaN leaves a cell plain. Columns of
+    numbers, written or not, stand right; all others left.
     Raises ValueError where a row has not one cell for each column.
     """
     columns, rows = list(columns), [list(r) if not isinstance(r, str) else r for r in rows]
@@ -46,18 +52,18 @@ def table(
         for c in range(len(columns))
     ]
     cell_style = f"padding:.3em .6em;border-bottom:1px solid {EDGE};vertical-align:top;"
+    align = [_alignment([row[c] for row in rows], digits) for c in range(len(columns))]
     head = "".join(
-        f'<th scope="col" style="{cell_style}text-align:left">{_html.escape(c)}</th>'
-        for c in columns
+        f'<th scope="col" style="{cell_style}{align[c]}">{_html.escape(name)}</th>'
+        for c, name in enumerate(columns)
     )
     body = []
     for r, row in enumerate(rows):
         cells = []
         for c, cell in enumerate(row):
-            align = "text-align:right;" if _is_number(cell) else "text-align:left;"
             shade = tint(float(shades[r, c]), -whole, whole) if shades is not None else ""
             inner = _cell_html(cell, reach[c], digits)
-            cells.append(f'<td style="{cell_style}{align}{shade}">{inner}</td>')
+            cells.append(f'<td style="{cell_style}{align[c]}{shade}">{inner}</td>')
         body.append(f"<tr>{''.join(cells)}</tr>")
     grid = (
         '<div style="overflow-x:auto"><table style="border-collapse:collapse;margin:0;'
@@ -73,6 +79,16 @@ def table(
 
 def _is_number(cell: Any) -> bool:
     return isinstance(cell, int | float | np.number) and not isinstance(cell, bool)
+
+
+def _alignment(cells: list, digits: int) -> str:
+    """The style of one column."""
+    plain = [not isinstance(cell, list) and not _is_pair(cell) for cell in cells]
+    texts = [_cell_text(cell, digits) for cell in cells]
+    numbers = all(map(_COLUMN_OF_NUMBERS.fullmatch, texts))
+    if all(plain) and numbers and any(map(str.isdigit, "".join(texts))):
+        return "text-align:right;font-variant-numeric:tabular-nums;"
+    return "text-align:left;"
 
 
 def _is_pair(item: Any) -> bool:
