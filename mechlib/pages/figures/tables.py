@@ -67,7 +67,8 @@ def table(
         body.append(f"<tr>{''.join(cells)}</tr>")
     grid = (
         '<div style="overflow-x:auto"><table style="border-collapse:collapse;margin:0;'
-        f'font-size:.92em;color:inherit;background:none"><thead><tr>{head}</tr></thead>'
+        'font-size:.92em;font-variant-numeric:tabular-nums;color:inherit;background:none">'
+        f"<thead><tr>{head}</tr></thead>"
         f"<tbody>{''.join(body)}</tbody></table></div>"
     )
     text = "\n".join(
@@ -87,7 +88,7 @@ def _alignment(cells: list, digits: int) -> str:
     texts = [_cell_text(cell, digits) for cell in cells]
     numbers = all(map(_COLUMN_OF_NUMBERS.fullmatch, texts))
     if all(plain) and numbers and any(map(str.isdigit, "".join(texts))):
-        return "text-align:right;font-variant-numeric:tabular-nums;"
+        return "text-align:right;"
     return "text-align:left;"
 
 
