@@ -87,6 +87,7 @@ ORDER = {
         "margins",
         "figures",
         "widgets",
+        "beside",
         "notebooks",
         "scoreboard",
         "references",

@@ -18,6 +18,8 @@ from pathlib import Path
 import nbformat
 from nbformat.sign import NotebookNotary
 
+from mechlib.pages.beside import whole
+
 ROOT = Path(__file__).parent.parent
 COPY = "workbook"
 SETTINGS = ROOT / "tools" / "jupyter"  # JupyterLab asks the network for no news
@@ -40,7 +42,7 @@ def hand_out(source: Path, copy: Path) -> list[Path]:
         if mine.exists() and digest(mine) != given.get(path.name):
             kept.append(mine)
             continue
-        mine.write_bytes(path.read_bytes())
+        mine.write_bytes(whole(path))
         given[path.name] = digest(mine)
     record.write_text(json.dumps(given, indent=1, sort_keys=True), encoding="utf-8")
     return kept

@@ -2,15 +2,20 @@
 
 The source stays as it is written, in the repository and in the notebooks; only what the built book
 serves is made smaller. Widgets travel inside the pages, each with its source and style; where two
-widgets of a page share a text, the second names the first (static-anywidget.js reads that).
+widgets of a page share a text, the second names the first (static-anywidget.js reads that). Heavy
+numbers become scripts beside the pages, one for all that use the same: a script can be loaded from
+a folder without a server.
 """
 
+import base64
 import functools
 import json
 import re
 from pathlib import Path
 
 from rcssmin import cssmin
+
+from mechlib.pages import beside
 
 STATES = re.compile(
     r'(<script type="application/vnd\.jupyter\.widget-state\+json">)(.*?)(</script>)', re.DOTALL
@@ -34,14 +39,19 @@ def small(text: str, kind: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def small_page(text: str) -> str:
-    """A page of the book with the widgets it holds made smaller."""
-    return STATES.sub(lambda match: match[1] + small_states(match[2]) + match[3], text)
+def small_page(text: str, numbers: dict[str, bytes] | None = None) -> str:
+    """A page of the book with the widgets it holds made smaller.
+
+    numbers: where heavy ones are put, by name; without it they stay in the page.
+    """
+    return STATES.sub(lambda match: match[1] + small_states(match[2], numbers) + match[3], text)
 
 
-def small_states(text: str) -> str:
+def small_states(text: str, numbers: dict[str, bytes] | None = None) -> str:
     """The state of a page's widgets, as JSON that may stand in a script tag."""
     states = json.loads(text)
+    if numbers is not None:
+        numbers.update(beside.take_out(states["state"]))
     seen: dict[str, str] = {}
     for name, model in states["state"].items():
         for trait, kind in (("_esm", "js"), ("_css", "css")):
@@ -59,11 +69,17 @@ def small_all(app, exception) -> None:
     if exception is not None or app.builder.format != "html":
         return
     out, own = Path(app.outdir), Path(app.srcdir) / "book" / "_static"
+    numbers = {path.stem: path.read_bytes() for path in Path(app.srcdir).glob("*/widgets/*.bin")}
     for path in sorted(out.rglob("*.html")):
         text = path.read_text("utf-8")
-        smaller = small_page(text)
+        smaller = small_page(text, numbers)
         if smaller != text:
             path.write_text(smaller, "utf-8")
+    scripts = out / "_static" / "widgets"
+    scripts.mkdir(exist_ok=True)
+    for name, data in numbers.items():
+        text = f'mechlibNumbers["{name}"] = "{base64.b64encode(data).decode()}";\n'
+        (scripts / f"{name}.js").write_text(text, "utf-8")
     for kind in ("js", "css"):
         for source in sorted((own / kind).glob(f"*.{kind}")):
             built = out / "_static" / kind / source.name

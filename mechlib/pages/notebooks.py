@@ -9,7 +9,7 @@ A notebook as Jupyter saves it changes with every run: times, random names of ce
 widgets, where a printed text was cut into pieces. All of that is taken out or numbered by place
 here, so a change in a stored notebook is a change in what it says. The run is written to a
 temporary file and moved into place only when every cell has succeeded; a notebook that did not
-change is not touched.
+change is not touched. Heavy numbers of widgets are written to a file beside it (see `beside`).
 
 Same machine and same pinned packages give the same bytes. Another processor may differ in the
 last bit, which is why the tests compare printed, rounded numbers and not files.
@@ -31,7 +31,7 @@ from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 
 from mechlib.files import write_in_place
-from mechlib.pages import claims
+from mechlib.pages import beside, claims
 
 FOLDERS = ("notebooks", "book")
 WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
@@ -63,8 +63,8 @@ def all_notebooks(root: Path) -> list[Path]:
     return [path for folder in FOLDERS for path in sorted((root / folder).glob("*.ipynb"))]
 
 
-def execute(path: Path, timeout: int = 600) -> str:
-    """Run the notebook at `path` in its own folder and return its normalised text.
+def execute(path: Path, timeout: int = 600) -> NotebookNode:
+    """Run the notebook at `path` in its own folder and return it as it is afterwards.
 
     timeout: seconds that one cell may take. Raises `CellExecutionError` with the failing cell's
     traceback, and `TimeoutError` when a cell takes longer. The file is not changed.
@@ -79,7 +79,7 @@ def execute(path: Path, timeout: int = 600) -> str:
         extra_arguments=["--IPKernelApp.log_level=ERROR"],
         resources={"metadata": {"path": str(path.parent)}},
     ).execute()
-    return normalise(nb, path.stem)
+    return nb
 
 
 def normalise(nb: NotebookNode, stem: str) -> str:
@@ -113,14 +113,18 @@ def normalise(nb: NotebookNode, stem: str) -> str:
     return nbformat.writes(nb) + "\n"
 
 
+def widget_models(nb: NotebookNode) -> dict[str, NotebookNode]:
+    """The models of the widgets that a notebook shows, by their id."""
+    return nb.metadata.get("widgets", {}).get(WIDGET_STATE, {}).get("state", {})
+
+
 def with_todays_widgets(nb: NotebookNode) -> NotebookNode:
     """The notebook with the source, style and settings that its widgets' classes have today.
 
     What a widget shows stays as it was computed; a setting that is new gets its default. So a
     change in the page's own code needs no model to be run again.
     """
-    states = nb.metadata.get("widgets", {}).get(WIDGET_STATE, {}).get("state", {})
-    for stored in states.values():
+    for stored in widget_models(nb).values():
         state = stored["state"]
         module, _, name = state.get("_anywidget_id", "").rpartition(".")
         if not module.startswith("mechlib."):
@@ -128,6 +132,7 @@ def with_todays_widgets(nb: NotebookNode) -> NotebookNode:
         widget = getattr(importlib.import_module(module), name)
         state["_esm"], state["_css"] = widget._esm, widget._css
         held = {*state, *(buffer["path"][0] for buffer in stored.get("buffers", []))}
+        held |= {*state.get("beside", {})}
         for setting, trait in widget.class_own_traits(sync=True).items():
             if setting not in held:
                 state[setting] = trait.default()
@@ -284,21 +289,24 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{path} ... ", end="", flush=True)
         try:
             if options.widgets:
-                stored = nbformat.read(path, as_version=4)
-                text = normalise(with_todays_claims(with_todays_widgets(stored)), path.stem)
+                nb = nbformat.read(path, as_version=4)
+                nb = with_todays_claims(with_todays_widgets(nb))
             else:
-                text = execute(path, options.timeout)
+                nb = execute(path, options.timeout)
         except (CellExecutionError, TimeoutError) as error:
             failed += 1
             print("FAILED; the file is as it was", file=sys.stdout)
             print(error, file=sys.stderr)
             continue
+        taken = beside.take_out(widget_models(nb))
+        text = normalise(nb, path.stem)
         if options.check:
             same = path.read_bytes() == text.encode("utf-8")
             failed += not same
             said = "same bytes" if same else "DIFFERS from the stored file"
         else:
             said = "written" if write(path, text) else "unchanged"
+            beside.write(path, taken)
         print(f"{said} ({time.monotonic() - start:.0f} s)")
     return 1 if failed else 0
 

@@ -1,5 +1,7 @@
 """What every stored notebook must satisfy. That its outputs are current is what nbval checks."""
 
+import base64
+import hashlib
 import re
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import nbformat
 import pytest
 from stored import notebook as notebook_at
 
+from mechlib.pages import beside
 from mechlib.pages.claims import box, line
 from mechlib.pages.notebooks import (
     CAPTION,
@@ -17,6 +20,7 @@ from mechlib.pages.notebooks import (
     main,
     normalise,
     role,
+    widget_models,
     write,
 )
 
@@ -58,12 +62,9 @@ def test_no_error_warning_or_address_is_stored(path):
 
 @pytest.mark.parametrize("path", NOTEBOOKS, **names)
 def test_the_file_is_small_and_normalised(path):
-    # a notebook that carries a model for the page weighs up to half a megabyte more, and the one
-    # with the largest model, 0.9 million weights in one byte each, 0.3 MB more than that
-    model = '"weights"' in path.read_text(encoding="utf-8")
-    most = 1_800_000 if path.stem == "18_othello" else 1_500_000 if model else 1_000_000
-    assert path.stat().st_size < most
+    assert path.stat().st_size < 1_000_000
     nb = nbformat.read(path, as_version=4)
+    assert beside.take_out(widget_models(nb)) == {}
     assert normalise(nb, path.stem).encode("utf-8") == path.read_bytes(), (
         "run python -m mechlib.pages.notebooks on it"
     )
@@ -165,13 +166,25 @@ def test_figure_names_are_unique_in_the_book():
 
 @pytest.mark.parametrize("path", NOTEBOOKS, **names)
 def test_every_widget_is_stored_with_its_source(path):
-    state = notebook_at(path).metadata.get("widgets", {}).get(WIDGET_STATE, {}).get("state", {})
+    state = widget_models(notebook_at(path))
     for cell in cells(path, "code"):
         for output in cell.outputs:
             view = output.get("data", {}).get(WIDGET_VIEW)
             if view:
                 assert state[view["model_id"]]["model_module"] == "anywidget"
                 assert "render" in state[view["model_id"]]["state"]["_esm"]
+
+
+@pytest.mark.parametrize(
+    "folder", sorted({path.parent for path in NOTEBOOKS}), ids=lambda p: p.name
+)
+def test_heavy_numbers_lie_beside_the_notebooks_that_name_them(folder):
+    models = [widget_models(notebook_at(path)) for path in NOTEBOOKS if path.parent == folder]
+    asked = set().union(*map(beside.names, models))
+    stored = {path.stem: path for path in (folder / beside.FOLDER).iterdir()}
+    assert set(stored) == asked
+    for name, path in stored.items():
+        assert hashlib.sha256(path.read_bytes()).hexdigest().startswith(name)
 
 
 # -- the tool itself, on a notebook made here ------------------------------------------------------
@@ -261,6 +274,42 @@ def test_widgets_get_todays_source_and_keep_what_they_show(tmp_path):
     nbformat.write(old, path)
     assert main([str(path), "--widgets"]) == 0
     assert path.read_bytes() == fresh
+
+
+def test_heavy_numbers_are_written_once_and_go_with_their_last_notebook(tmp_path):
+    light, heavy = b"1" * beside.MOST, b"2" * (beside.MOST + 1)
+    for name in ("a", "b"):
+        nb = notebook("1")
+        nb.cells[0].outputs = [
+            nbformat.v4.new_output("display_data", {WIDGET_VIEW: {"model_id": "1" * 32}})
+        ]
+        buffers = [
+            {"path": [trait], "encoding": "base64", "data": base64.b64encode(data).decode()}
+            for trait, data in (("light", light), ("heavy", heavy))
+        ]
+        model = {"model_name": "AnyModel", "model_module": "anywidget",
+                 "model_module_version": "1", "state": {}, "buffers": buffers}  # fmt: skip
+        nb.metadata["widgets"] = {WIDGET_STATE: {
+            "version_major": 2, "version_minor": 0, "state": {"1" * 32: model}}}  # fmt: skip
+        nbformat.write(nb, tmp_path / f"{name}.ipynb")
+    paths = [str(tmp_path / f"{name}.ipynb") for name in ("a", "b")]
+    assert main([*paths, "--widgets"]) == 0
+    (file,) = (tmp_path / beside.FOLDER).iterdir()
+    assert file.read_bytes() == heavy
+    (model,) = widget_models(nbformat.read(paths[0], as_version=4)).values()
+    assert [buffer["path"] for buffer in model["buffers"]] == [["light"]]
+    assert model["state"]["beside"] == {"heavy": file.stem}
+    working_copy = nbformat.reads(beside.whole(Path(paths[0])).decode("utf-8"), as_version=4)
+    assert beside.take_out(widget_models(working_copy)) == {file.stem: heavy}
+
+    before = Path(paths[0]).read_bytes()
+    assert main([*paths, "--widgets"]) == 0  # what was taken out stays out
+    assert Path(paths[0]).read_bytes() == before
+    assert file.read_bytes() == heavy
+    for path in paths:
+        nbformat.write(notebook("1"), path)
+    assert main([paths[0], "--widgets"]) == 0
+    assert not file.exists()
 
 
 def test_a_failing_notebook_is_left_as_it_was(tmp_path, capsys):

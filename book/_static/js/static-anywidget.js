@@ -1,4 +1,4 @@
-// Mounts the anywidgets stored in a page: no kernel, no module loader, no request.
+// Mounts the anywidgets stored in a page: no kernel, no module loader, no server.
 //
 // A notebook stores its widgets as JSON in two kinds of script tag: one with the state of every
 // model on the page, and one for each place where a model is shown. A state holds the widget's
@@ -8,32 +8,40 @@
   const STATE = 'script[type="application/vnd.jupyter.widget-state+json"]';
   const VIEW = 'script[type="application/vnd.jupyter.widget-view+json"]';
 
-  function bytes({ data, encoding }) {
-    const raw = encoding === "hex"
-      ? Uint8Array.from(data.match(/../g) ?? [], (pair) => parseInt(pair, 16))
-      : Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
-    return new DataView(raw.buffer);
-  }
+  const bytes = (data) => new DataView(Uint8Array.from(atob(data), (c) => c.charCodeAt(0)).buffer);
 
   // Binary traits are stored beside the state with the path where they belong.
   function readStates() {
     const states = new Map();
-    for (const tag of document.querySelectorAll(STATE)) {
+    for (const tag of document.querySelectorAll(STATE))
       for (const [id, model] of Object.entries(JSON.parse(tag.textContent).state)) {
-        for (const buffer of model.buffers ?? []) {
-          let place = model.state;
-          for (const key of buffer.path.slice(0, -1)) place = place[key];
-          place[buffer.path.at(-1)] = bytes(buffer);
-        }
+        for (const { path, data } of model.buffers ?? [])
+          path.slice(0, -1).reduce((place, key) => place[key], model.state)[path.at(-1)] = bytes(data);
         states.set(id, model);
       }
-    }
     // two widgets of a page may share a source or a style: the second names the first
     for (const { state } of states.values())
       for (const trait of ["_esm", "_css"])
         if (state[trait]?.same) state[trait] = states.get(state[trait].same).state[trait];
     return states;
   }
+
+  // Heavy numbers stand in scripts that pages share: a script is loaded from file://, too.
+  const numbers = (window.mechlibNumbers = {}), script = document.currentScript, asked = new Map();
+  function load(name) {
+    if (!asked.has(name)) asked.set(name, new Promise((done, failed) => {
+      const tag = document.createElement("script");
+      tag.onload = () => done(bytes(numbers[name]));
+      tag.onerror = () => failed(new Error("its numbers are missing"));
+      tag.src = new URL(`../widgets/${name}.js`, script.src);
+      document.head.append(tag);
+    }));
+    return asked.get(name);
+  }
+  const complete = async ({ state }) => {
+    await Promise.all(Object.entries(state.beside ?? {}).map(async ([trait, name]) => { state[trait] = await load(name); }));
+    delete state.beside;
+  };
 
   // The part of anywidget's model that needs no kernel: get, set, and change events.
   class Model {
@@ -58,10 +66,8 @@
     }
     off(events, listener) {
       if (!events) return this.#listeners.clear();
-      for (const event of events.split(" ")) {
-        if (listener) this.#listeners.get(event)?.delete(listener);
-        else this.#listeners.delete(event);
-      }
+      for (const event of events.split(" "))
+        listener ? this.#listeners.get(event)?.delete(listener) : this.#listeners.delete(event);
     }
     #emit(event, ...values) {
       for (const listener of [...(this.#listeners.get(event) ?? [])]) listener(this, ...values);
@@ -85,10 +91,7 @@
     return modules.get(source);
   }
 
-  function note(element, text) {
-    element.className = "widget-note";
-    element.textContent = text;
-  }
+  const note = (element, text) => Object.assign(element, { className: "widget-note", textContent: text });
 
   async function mount(view, states, models, signal) {
     const element = document.createElement("div");
@@ -101,6 +104,7 @@
       return;
     }
     try {
+      await complete(stored);
       const widget = await importSource(stored.state._esm);
       if (!models.has(id)) {
         models.set(id, new Model(stored.state));

@@ -51,6 +51,10 @@ function alive(model, el) {
 function mount({ model, el }, title, data, settings, build) {
   const root = make("div", { class: "mechlib-widget", role: "group", "aria-label": title });
   el.append(root);
+  if (model.get("beside")) { // stored without its numbers, and nobody brought them
+    root.append("Run this cell: the kernel brings what this widget computes with.");
+    return () => root.remove();
+  }
   let draw;
   const rebuild = () => {
     root.replaceChildren();
