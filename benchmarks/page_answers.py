@@ -2,10 +2,10 @@
 
 In the built book, on one core, with the two-layer model of code. Typing: from the key to the frame
 in which tokens, patterns and predictions are drawn anew, at 128 tokens (chapter 10), with every
-head, and with one cut. Playground, at its 64 tokens: every head and every position patched in both
-directions; a steering direction beside 19 random ones, with its doses, its effect on ordinary text
-and two continuations. Medians, and the slowest; CPU time of the page beside them, for wall time
-shows the neighbours.
+head, and with one cut (losses and the run with every head come a frame later). Playground, at its
+64 tokens: every head and every position patched in both directions; a steering direction beside 19
+random ones, with its doses, its effect on ordinary text and two continuations. Medians, and the
+slowest; CPU time of the page beside them, for wall time shows the neighbours.
 
     python -m benchmarks.page_answers [--keys 20] [--rounds 5]        needs a built book
 """

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import thumbnails
 from stored import notebook
+from test_widgets import settle
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "book" / "index.md").read_text(encoding="utf-8")
@@ -188,6 +189,7 @@ def test_the_live_model_of_the_landing_page_runs(browser):
     page.get_by_role("button", name="L0H2").first.click()
     page.get_by_role("button", name="cut L0H2").click()
     assert row.locator("th").inner_text() != "i"
+    settle(page)
     said = page.locator(".status").inner_text()
     now, whole = re.search(r"Mean loss (\d+\.\d+) nats, with every head (\d+\.\d+)", said).groups()
     assert float(now) > float(whole) + 1

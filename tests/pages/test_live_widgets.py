@@ -100,6 +100,25 @@ def test_type_your_own_in_the_page(show, code):  # noqa: F811
 
 
 @pytest.mark.browser
+def test_every_key_is_told_in_full_however_fast_they_come(show, code):  # noqa: F811
+    """Losses and the run with every head come a frame later, and of this text alone."""
+    page = show(TypeYourOwn(*code, CODE, head=4))
+    page.get_by_role("button", name="cut L1H0").click()
+    box = page.get_by_label("your text")
+    for text in ("a", "", "a", "", CODE, CODE + "(x", "a", CODE + " x"):
+        box.evaluate("(b, text) => { b.value = text; b.dispatchEvent(new Event('input')); }", text)
+    check_table(page, code, CODE + " x", cut=[4])
+    tokens, whole = logits_of(code, CODE + " x")
+    loss = torch.nn.functional.cross_entropy(whole[:-1], tokens[0, 1:]).item()
+    assert float(re.search(r"with every head ([\d.]+)\.", said(page))[1]) == pytest.approx(
+        loss, abs=2e-3
+    )
+    box.fill("")
+    box.evaluate("(b) => { b.value = 'a'; b.dispatchEvent(new Event('input')); }")
+    check_table(page, code, "a", cut=[4])
+
+
+@pytest.mark.browser
 def test_type_your_own_takes_any_text(show, code):  # noqa: F811
     page = show(TypeYourOwn(*code, CODE))
     box = page.get_by_label("your text")

@@ -294,7 +294,13 @@ def put(page, name, value):
     page.evaluate(f"(v) => window.model.set({name!r}, v)", value)
 
 
+def settle(page):
+    """Until nothing on the page is busy: some numbers come a frame later."""
+    page.wait_for_function("() => !document.querySelector('[aria-busy=true]')")
+
+
 def said(page, which=0):
+    settle(page)
     return page.locator(".status").nth(which).inner_text()
 
 
@@ -304,6 +310,7 @@ def numbers(text):
 
 def table_rows(page, which=0):
     """(name, [texts]) of each row of a bar table."""
+    settle(page)
     rows = page.locator("table.bars").nth(which).locator("tbody tr")
     return [
         (row.locator("th").inner_text(), row.locator(".number").all_inner_texts())

@@ -161,7 +161,7 @@ export function check_tokens({ config }, tokens) {
 // {logits, kept}: logits of the next token at every position, and the activations named in `keep`
 // ("all" for every one). `start`: {layer, stream} begins with a stream that is known already, which
 // saves the layers before a patched one; from layer n_layers only the unembedding is left. `last`:
-// only {logits}, of the last position alone.
+// logits of the last position alone, and the stream for `lens` to read the others from.
 export function forward(model, tokens, { interventions = [], keep = [], start = null, last = false } = {}) {
   check_tokens(model, tokens);
   const { config, weights } = model, { d_model: d, d_vocab, n_layers, norm } = config, n = tokens.length;
@@ -175,7 +175,7 @@ export function forward(model, tokens, { interventions = [], keep = [], start = 
   }
   if (start) x = start.stream;
   for (let l = start?.layer ?? 0; l < n_layers; l++) x = block(model, l, x, position, n, tape);
-  if (last) return { logits: lens(model, x.subarray((n - 1) * d), 1) };
+  if (last) return { logits: lens(model, x.subarray((n - 1) * d), 1), stream: x, kept: tape.kept };
   if (norm === "layernorm") x = tape.show("ln_final.hook_normalized", layer_norm(x, n, d), [n, d]);
   return { logits: tape.show("hook_logits", product(x, weights.W_U, n, d, d_vocab), [n, d_vocab]), kept: tape.kept };
 }
