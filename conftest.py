@@ -26,9 +26,12 @@ def _without_pictures(self, *args, **kwargs):
 
 IPyNbFile.__init__ = _without_pictures
 
+# Where another backend is set for the machine, no figure would come back from a kernel.
+FIGURES_INLINE = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+
 
 def _again(start, tries: int = 3):
-    """`start`, tried again when the kernel does not answer.
+    """`start`, with figures that come back, and tried again when the kernel does not answer.
 
     Jupyter picks the ports of a kernel a second before the kernel opens them. When another program
     takes one meanwhile, the kernel dies or stays mute; the next one gets other ports.
@@ -36,6 +39,7 @@ def _again(start, tries: int = 3):
 
     @functools.wraps(start)
     def started(*args, **kwargs):
+        kwargs.setdefault("env", os.environ | FIGURES_INLINE)
         for left in reversed(range(tries)):
             try:
                 return start(*args, **kwargs)

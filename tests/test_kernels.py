@@ -28,11 +28,15 @@ def taken_ports(monkeypatch):
         yield spoil
 
 
-def test_a_kernel_whose_port_was_taken_is_started_again(taken_ports):
+def test_a_kernel_whose_port_was_taken_is_started_again_with_figures_inline(
+    taken_ports, monkeypatch
+):
+    monkeypatch.setenv("MPLBACKEND", "agg")  # as some machines have it
     taken_ports["left"] = 1
     manager, client = kernel.start_new_kernel(**HERE)
     try:
-        reply = client.execute_interactive("1 + 1", timeout=60)
+        asked = "import os; assert os.environ['MPLBACKEND'].endswith('backend_inline')"
+        reply = client.execute_interactive(asked, timeout=60)
         assert reply["content"]["status"] == "ok"
     finally:
         client.stop_channels()

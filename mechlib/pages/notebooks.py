@@ -34,6 +34,8 @@ from mechlib.files import write_in_place
 from mechlib.pages import beside, claims
 
 FOLDERS = ("notebooks", "book")
+# Where another backend is set for the machine, a notebook would lose its figures without a word.
+FIGURES_INLINE = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
 WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 # What a code cell is for. The author tags a cell with one of these; how it is folded, in the book
@@ -78,7 +80,7 @@ def execute(path: Path, timeout: int = 600) -> NotebookNode:
         # the kernel warns about local sockets on every start; its errors still come through
         extra_arguments=["--IPKernelApp.log_level=ERROR"],
         resources={"metadata": {"path": str(path.parent)}},
-    ).execute()
+    ).execute(env=os.environ | FIGURES_INLINE)
     return nb
 
 

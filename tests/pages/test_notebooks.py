@@ -196,16 +196,18 @@ def notebook(*sources: str) -> nbformat.NotebookNode:
     return nb
 
 
-def test_two_runs_give_the_same_bytes_and_the_second_does_not_write(tmp_path, capsys):
+def test_two_runs_give_the_same_bytes_and_the_second_does_not_write(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "agg")  # as some machines have it
     path = tmp_path / "sample.ipynb"
     source = (
-        "import sys, anywidget\n"
+        "import os, sys, anywidget\n"
         "class W(anywidget.AnyWidget):\n"
         "    _esm = 'export default { render() {} }'\n"
         "    def __repr__(self):\n"
         "        return 'W()'\n"
         "for i in range(3):\n"
         "    print(i); sys.stdout.flush()\n"
+        "print(os.environ['MPLBACKEND'].split('.')[-1])\n"
         "W()"
     )
     nbformat.write(notebook(source, "W()"), path)
@@ -218,7 +220,7 @@ def test_two_runs_give_the_same_bytes_and_the_second_does_not_write(tmp_path, ca
     assert main([str(path), "--check"]) == 0
     stored = nbformat.reads(first.decode("utf-8"), as_version=4)
     assert len(stored.metadata.widgets[WIDGET_STATE]["state"]) == 4  # two widgets, two layouts
-    assert stored.cells[0].outputs[0].text == "0\n1\n2\n"
+    assert stored.cells[0].outputs[0].text == "0\n1\n2\nbackend_inline\n"
 
 
 def test_a_caption_is_repeated_below_its_figure_where_the_book_does_not_show_it():

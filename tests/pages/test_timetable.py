@@ -111,3 +111,9 @@ def test_the_sections_that_the_wrap_up_points_to_are_there():
     answers = text.split("A model answer")[1:]
     assert len(answers) == 7
     assert all("../../notebooks/" in answer for answer in answers)
+
+
+def test_minutes_are_given_for_sections_that_there_are():
+    named = timetable.headings(ROOT)
+    for number, (name, minutes) in timetable.chapters(ROOT).items():
+        assert set(minutes) <= set(named[number][1]), name
