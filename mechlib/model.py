@@ -189,20 +189,25 @@ class Attention(nn.Module):
             setattr(self, name, _bias(config, heads, d_head))
         self.b_O = _bias(config, d_model)
 
-    def forward(self, x: Tensor, x_where: Tensor, tape: Tape, name: str) -> Tensor:
-        """x (batch, pos, d_model) gives the values; x_where, maybe with positions, the rest."""
+    def look(self, x: Tensor, x_where: Tensor, tape: Tape, name: str) -> Tensor:
+        """What each head brings from where it looks, z (batch, pos, head, d_head).
+
+        x (batch, pos, d_model) gives the values; x_where, maybe with positions, the rest."""
         q = tape(f"{name}.hook_q", _read(x_where, self.W_Q, self.b_Q))
         k = _read(x_where, self.W_K, self.b_K)
         k = tape(f"{name}.hook_k", k if self.smear is None else self._smeared(k))
         v = tape(f"{name}.hook_v", _read(x, self.W_V, self.b_V))
-        z = tape(f"{name}.hook_z", self._attend(q, k, v, tape, name))
+        return tape(f"{name}.hook_z", self._attend(q, k, v, tape, name))
+
+    def write(self, z: Tensor, tape: Tape, name: str) -> Tensor:
+        """What the heads add to the stream, (..., d_model): every position by itself."""
         result_name = f"{name}.hook_result"
         if tape.wants(result_name):
             # The heads apart: their sum is the line below, so it is built only to be looked at.
-            result = tape(result_name, torch.einsum("bphk,hkd->bphd", z, self.W_O))
+            result = tape(result_name, torch.einsum("...hk,hkd->...hd", z, self.W_O))
             if tape.changes(result_name):
-                return _plus(result.sum(dim=2), self.b_O)
-        return _plus(torch.einsum("bphk,hkd->bpd", z, self.W_O), self.b_O)
+                return _plus(result.sum(dim=-2), self.b_O)
+        return _plus(torch.einsum("...hk,hkd->...d", z, self.W_O), self.b_O)
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor, tape: Tape, name: str) -> Tensor:
         scores_name, pattern_name = f"{name}.hook_attn_scores", f"{name}.hook_pattern"
@@ -276,15 +281,19 @@ class Block(nn.Module):
         self.ln2 = LayerNorm() if normed and config.d_mlp else None
         self.mlp = MLP(config, normal) if config.d_mlp else None
 
-    def forward(self, x: Tensor, position: Tensor | None, tape: Tape, name: str) -> Tensor:
+    def look(
+        self, x: Tensor, position: Tensor | None, tape: Tape, name: str
+    ) -> tuple[Tensor, Tensor]:
+        """The stream, and what each head brings. From here on every position is by itself."""
         x = tape(f"{name}.hook_resid_pre", x)
         read = x if self.ln1 is None else self.ln1(x, tape, f"{name}.ln1")
         where = read if position is None else read + position
-        out = self.attn(read, where, tape, f"{name}.attn")
-        return self.after_attention(x + tape(f"{name}.hook_attn_out", out), tape, name)
+        return x, self.attn.look(read, where, tape, f"{name}.attn")
 
-    def after_attention(self, x: Tensor, tape: Tape, name: str) -> Tensor:
-        """The second half of the block: every position by itself."""
+    def add_heads(self, x: Tensor, z: Tensor, tape: Tape, name: str) -> Tensor:
+        return x + tape(f"{name}.hook_attn_out", self.attn.write(z, tape, f"{name}.attn"))
+
+    def add_mlp(self, x: Tensor, tape: Tape, name: str) -> Tensor:
         if self.mlp is not None:
             x = tape(f"{name}.hook_resid_mid", x)
             read = x if self.ln2 is None else self.ln2(x, tape, f"{name}.ln2")
@@ -377,9 +386,20 @@ class Transformer(nn.Module):
         first: int,
         tape: Tape,
         where: Tensor | None = None,
+        z: Tensor | None = None,
+        attended: bool = False,
     ) -> Tensor:
+        """The layers from `first` on. With `z` its heads have looked already; where the stream is
+        `attended`, they have been added."""
         for layer in range(first, len(self.blocks)):
-            x = self.blocks[layer](x, position, tape, f"blocks.{layer}")
+            block, name = self.blocks[layer], f"blocks.{layer}"
+            if z is None and not attended:
+                x, z = block.look(x, position, tape, name)
+            if where is not None and self._ends_unseen(layer, tape):
+                x, z, where = x[where], None if z is None else z[where], None
+            if z is not None:
+                x = block.add_heads(x, z, tape, name)
+            x, z, attended = block.add_mlp(x, tape, name), None, False
         if where is not None:
             x = x[where]
         if self.ln_final is not None:
@@ -392,12 +412,10 @@ class Transformer(nn.Module):
         layer: int,
         interventions: Sequence[Intervention] = (),
         where: Bool[Tensor, "batch pos"] | None = None,
-        attended: bool = False,
     ) -> Float[Tensor, "*place d_vocab"]:
         """The rest of a forward pass: logits when `stream` enters `layer`, or, for `n_layers`,
         when it stands at the end. What came before need not be run again for every change.
 
-        attended: the stream stands behind the attention of `layer`, before its MLP.
         where: the positions whose logits are asked for, (place, d_vocab) then; (batch, pos,
             d_vocab) for None. The others are not unembedded.
 
@@ -412,22 +430,70 @@ class Transformer(nn.Module):
                 f"stream: got shape {tuple(stream.shape)}, needs (batch, pos, {config.d_model}) "
                 f"with at most {config.n_ctx} positions"
             )
-        position = None
-        if self.W_pos is not None and config.positions != "stream":
-            position = self.W_pos[: stream.shape[1]].expand_as(stream)
-        if attended and layer == config.n_layers:
-            raise ValueError(f"attended: {layer} is the end, there is no attention in it")
-        over = ["hook_embed", "hook_pos_embed", *(f"blocks.{done}." for done in range(layer))]
-        if attended:
-            first_half = ("ln1.", "attn.", "hook_resid_pre", "hook_attn_out")
-            over += [f"blocks.{layer}.{name}" for name in first_half]
-        still = [name for name in self.activation_names() if not name.startswith(tuple(over))]
+        over = ("hook_embed", "hook_pos_embed", *(f"blocks.{done}." for done in range(layer)))
+        still = [name for name in self.activation_names() if not name.startswith(over)]
         self._check_names([intervention.at for intervention in interventions], still)
-        tape = Tape(interventions)
-        if attended:
-            stream = self.blocks[layer].after_attention(stream, tape, f"blocks.{layer}")
-            layer += 1
-        return self._go_on(stream, position, layer, tape, where)
+        return self._go_on(stream, self._apart(stream), layer, Tape(interventions), where)
+
+    def _apart(self, stream: Tensor) -> Tensor | None:
+        """The positions, where the stream does not hold them."""
+        if self.W_pos is None or self.config.positions == "stream":
+            return None
+        return self.W_pos[: stream.shape[1]].expand_as(stream)
+
+    def rerun(
+        self,
+        tokens: Int[Tensor, "batch pos"],
+        run: Trace,
+        interventions: Sequence[Intervention],
+        where: Bool[Tensor, "batch pos"] | None = None,
+    ) -> Float[Tensor, "*place d_vocab"]:
+        """Logits of these tokens with changes, from a trace of the same tokens without any.
+
+        What comes before the first change is as it was, and is not computed again: the pass is
+        taken up at the last of resid_pre, z, resid_mid and resid_post that stands before it and
+        that `run` has kept (for z, the resid_pre of its layer besides). If there is none, all of it
+        is run. where: as for `logits_from`.
+
+        Raises as `forward` does, and ValueError where the trace is of tokens of another shape.
+        """
+        changed = [intervention.at for intervention in interventions]
+        self._check_names(changed)
+        found = self._last_kept(run, changed)
+        if found is None:
+            return self.trace(tokens, interventions, [], where).logits
+        self._check_tokens(tokens)
+        at, kind, layer = found
+        there, here = tuple(run[at].shape[:2]), tuple(tokens.shape)
+        if there != here:
+            raise ValueError(f"run: of tokens of shape {there}, but tokens has {here}")
+        x = Tape([change for change in interventions if change.at == at])(at, run[at])
+        tape = Tape([change for change in interventions if change.at != at])
+        if kind == "z":
+            stream = run["resid_pre", layer]
+            return self._go_on(stream, self._apart(stream), layer, tape, where, z=x)
+        first = layer + (kind == "resid_post")
+        return self._go_on(x, self._apart(x), first, tape, where, attended=kind == "resid_mid")
+
+    def _last_kept(self, run: Trace, changed: Sequence[str]) -> tuple[str, str, int] | None:
+        """Where to take up a run: the name, its short form and its layer."""
+        names, kept = self.activation_names(), set(run)
+        first = min((names.index(name) for name in changed), default=len(names))
+        before = kept.intersection(names[: first + 1])
+        for layer in reversed(range(self.config.n_layers)):
+            for kind in ("resid_post", "resid_mid", "z", "resid_pre"):
+                at = activation_name(kind, layer)
+                if at in before and (kind != "z" or activation_name("resid_pre", layer) in kept):
+                    return at, kind, layer
+        return None
+
+    def _ends_unseen(self, layer: int, tape: Tape) -> bool:
+        """Is this the last layer, with nobody looking at what comes behind its attention? From
+        there on every position is by itself."""
+        names = self.activation_names()
+        behind = names[names.index(activation_name("z", layer)) + 1 :]
+        inside = (name for name in behind if name.startswith(f"blocks.{layer}."))
+        return layer == len(self.blocks) - 1 and not any(map(tape.wants, inside))
 
     def token_losses(
         self, tokens: Int[Tensor, "batch pos"], interventions: Sequence[Intervention] = ()

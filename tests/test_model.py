@@ -1,6 +1,7 @@
 """The transformer against independent oracles; every axis is a different prime."""
 
 import math
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -30,6 +31,16 @@ VARIANTS = {
 @pytest.fixture
 def tokens():
     return torch.randint(13, (2, 5), generator=torch.Generator().manual_seed(1))
+
+
+@dataclass(frozen=True)
+class Scale:
+    """An intervention that any activation can take: entries of the last axis, each scaled."""
+
+    at: str
+
+    def apply(self, activation):
+        return activation * torch.linspace(0.5, 1.5, activation.shape[-1]).to(activation)
 
 
 def double(config, seed=0):
@@ -115,26 +126,71 @@ def test_a_change_after_a_layer_needs_only_the_rest_of_the_pass(variant, tokens)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_the_rest_of_a_pass_from_behind_the_attention(variant, tokens):
+@pytest.mark.parametrize("kept", [None, ["resid_pre"], ["resid_pre", "z"], ["resid_post"], []])
+def test_a_change_anywhere_gives_the_same_from_a_run_as_from_the_start(variant, kept, tokens):
     model = double(VARIANTS[variant])
-    trace, layers = model.trace(tokens), model.config.n_layers
+    layers = range(model.config.n_layers)
+    names = kept and [activation_name(kind, layer) for layer in layers for kind in kept]
+    run = model.trace(tokens, names=names)
     where = torch.rand(tokens.shape, generator=torch.Generator().manual_seed(2)) < 0.5
-    torch.testing.assert_close(model.trace(tokens, where=where).logits, trace.logits[where])
-    for layer in range(layers):
-        block = f"blocks.{layer}"
-        stream = trace["resid_mid" if model.config.d_mlp else "resid_post", layer]
-        assert torch.equal(model.logits_from(stream, layer, attended=True), trace.logits)
-        there = model.logits_from(stream, layer, where=where, attended=True)
-        torch.testing.assert_close(there, trace.logits[where])
-        push = [Steer(f"{block}.hook_resid_post", model.W_E[0])]
-        assert torch.equal(
-            model.logits_from(stream, layer, push, attended=True), model(tokens, push)
-        )
-        for over in ("hook_resid_pre", "hook_attn_out", "attn.hook_z"):
-            with pytest.raises(KeyError, match=f"no activation '{block}.{over}' here"):
-                model.logits_from(stream, layer, [Ablate(f"{block}.{over}")], attended=True)
-    with pytest.raises(ValueError, match="attended"):
-        model.logits_from(trace["hook_embed"], layers, attended=True)
+    torch.testing.assert_close(model.rerun(tokens, run, [], where), run.logits[where])
+    for at in model.activation_names():
+        for changes in ([Scale(at)], [Scale("hook_logits"), Scale(at)]):
+            expected = model(tokens, changes)
+            assert not torch.equal(expected, run.logits)
+            assert torch.equal(model.rerun(tokens, run, changes), expected)
+            torch.testing.assert_close(model.rerun(tokens, run, changes, where), expected[where])
+
+
+def test_a_run_is_taken_up_as_late_as_can_be(tokens):
+    model = double(SMALL.but(d_mlp=9))
+    run, looked = model.trace(tokens), []
+
+    def asked_for(at: str) -> list[str]:
+        """Which halves of which blocks a run with this change goes through."""
+        looked.clear()
+        model.rerun(tokens, run, [Scale(at)])
+        return looked[:]
+
+    for layer, block in enumerate(model.blocks):
+        for half in ("look", "add_heads", "add_mlp"):
+            method = getattr(block, half)
+
+            def noted(*args, said=f"{half} {layer}", method=method):
+                looked.append(said)
+                return method(*args)
+
+            setattr(block, half, noted)
+    second = ["look 1", "add_heads 1", "add_mlp 1"]
+    assert asked_for("hook_embed") == ["look 0", "add_heads 0", "add_mlp 0", *second]
+    assert asked_for("blocks.0.attn.hook_pattern") == asked_for("hook_embed")
+    assert asked_for("blocks.0.attn.hook_result") == ["add_heads 0", "add_mlp 0", *second]
+    assert asked_for("blocks.0.mlp.hook_post") == ["add_mlp 0", *second]
+    assert asked_for("blocks.0.hook_resid_post") == asked_for("blocks.1.hook_resid_pre") == second
+    assert asked_for("blocks.1.hook_attn_out") == second[1:]
+    assert asked_for("blocks.1.hook_resid_post") == asked_for("hook_logits") == []
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_positions_that_nobody_asks_for_do_not_change_the_others(variant, tokens):
+    model = double(VARIANTS[variant])
+    where = torch.rand(tokens.shape, generator=torch.Generator().manual_seed(3)) < 0.5
+    for names in (None, []):  # None: the last layer is looked at, and is whole
+        trace = model.trace(tokens, names=names, where=where)
+        torch.testing.assert_close(trace.logits, model(tokens)[where])
+    for name, activation in model.trace(tokens).items():
+        if name.startswith("blocks."):
+            kept = model.trace(tokens, names=[name], where=where)[name]
+            torch.testing.assert_close(kept, activation)
+
+
+def test_a_run_of_other_tokens_is_refused(tokens):
+    model = double(SMALL)
+    run = model.trace(tokens)
+    with pytest.raises(ValueError, match="run: of tokens of shape"):
+        model.rerun(tokens[:, 1:], run, [])
+    with pytest.raises(KeyError, match=r"no activation 'blocks\.7\.hook_z' here"):
+        model.rerun(tokens, run, [Scale("blocks.7.hook_z")])
 
 
 def test_a_pass_cannot_start_anywhere():

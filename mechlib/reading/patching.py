@@ -16,7 +16,6 @@ Heimersheim and Nanda 2024 (the words, and the scale); Wang et al. 2022 (path pa
 Chapter 16 and the playground.
 """
 
-import re
 from collections.abc import Callable, Sequence
 
 import torch
@@ -96,16 +95,11 @@ class TwoRuns:
         return moved / self.gap if direction == "denoising" else -moved / self.gap
 
     def _changed(self, base: str, interventions: Sequence[Intervention]) -> Tensor:
-        """Logits at the last position, (batch, 1, d_vocab), of a run with changes. The layers
-        before the first change are as they were."""
-        inside = [re.match(r"blocks\.(\d+)\.", intervention.at) for intervention in interventions]
-        first = min((int(found[1]) if found else -1 for found in inside), default=-1)
-        if not 0 <= first < self.model.config.n_layers:  # a change of the embedding, say
-            return self.model(self.tokens[base], interventions)[:, -1:]
-        stream = self.runs[base]["resid_pre", first]
-        last = torch.zeros(stream.shape[:2], dtype=torch.bool, device=stream.device)
+        """Logits at the last position, (batch, 1, d_vocab), of a run with changes."""
+        tokens = self.tokens[base]
+        last = torch.zeros_like(tokens, dtype=torch.bool)
         last[:, -1] = True
-        return self.model.logits_from(stream, first, interventions, last)[:, None]
+        return self.model.rerun(tokens, self.runs[base], interventions, last)[:, None]
 
     def patch(
         self, at: str, direction: str, head: int | None = None, position: int | None = None

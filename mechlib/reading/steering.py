@@ -12,7 +12,6 @@ Turner et al. 2023 (adding a difference of two runs); Panickssery et al. 2023 (d
 means). Chapter 16 and the playground.
 """
 
-import re
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -85,7 +84,7 @@ class PlainRun:
     place where it is made."""
 
     def __init__(self, model: Transformer, tokens: Int[Tensor, "batch pos"], places: Iterable[str]):
-        """places: the activations that will be pushed, by name."""
+        """places: the activations that will be pushed, by name. (A push elsewhere runs it all.)"""
         self.model, self.tokens = model, tokens
         with torch.no_grad():
             self.trace = model.trace(tokens, names=list(places))
@@ -112,13 +111,7 @@ class PlainRun:
         where: Bool[Tensor, "batch pos"] | None = None,
     ) -> Float[Tensor, "*place d_vocab"]:
         """The logits after one push: of all positions, or of those in `where` alone."""
-        steer = Steer(at, direction)
-        stream = re.fullmatch(r"blocks\.(\d+)\.hook_resid_(pre|mid|post)", at)
-        if stream is None:  # not the whole stream: run it all
-            return self.model.trace(self.tokens, [steer], names=[], where=where).logits
-        layer, kind = int(stream[1]) + (stream[2] == "post"), stream[2]
-        changed = steer.apply(self.trace[at])
-        return self.model.logits_from(changed, layer, where=where, attended=kind == "mid")
+        return self.model.rerun(self.tokens, self.trace, [Steer(at, direction)], where)
 
 
 def steered(

@@ -123,9 +123,9 @@ def test_a_text_is_run_once_for_pushes_at_many_places():
         by_hand = [float((logits - model(tokens))[where][:, 3].mean()) for logits in pushed]
         found = run.effects(at, directions, lambda logits: logits[:, 3].mean(), where)
         assert found == pytest.approx(by_hand)
-    few = PlainRun(model, tokens, names[:1])
-    with pytest.raises(KeyError, match=f"no activation '{names[1]}' here"):
-        few.effects(names[1], directions, lambda logits: logits.mean())
+        from_the_start = PlainRun(model, tokens, [])
+        found = from_the_start.effects(at, directions, lambda logits: logits[:, 3].mean(), where)
+        assert found == pytest.approx(by_hand)
 
 
 def test_p_has_a_floor_and_counts_both_sides():
