@@ -68,7 +68,16 @@ ORDER = {
         "names_task",
         "pieces",
     ],
-    "grokking": ["modular", "fourier", "progress", "clock", "sweeps", "groups", "products"],
+    "grokking": [
+        "mixing",
+        "modular",
+        "fourier",
+        "progress",
+        "clock",
+        "sweeps",
+        "groups",
+        "products",
+    ],
     "superposition": [
         "toys",
         "geometry",

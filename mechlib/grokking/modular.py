@@ -9,12 +9,12 @@ The task: from `a b =`, three tokens, predict a + b mod P (or another operation)
 Only the logits at `=` are read. There the query is the same for every example, and keys and values
 come from just 2P + 1 distinct (token, position) pairs. So with tables of 2P + 1 rows,
 
-    s = score of a row,  e = exp(s - s of "="),  v = its value vector,
-    z(a, b) = (e v [a] + e v [b] + e v [=]) / (e [a] + e [b] + 1)          for each head,
+    s = score of a row,  v = its value vector,
+    A = softmax(s[a], s[b], s[=]),  z(a, b) = A_a v[a] + A_b v[b] + A_= v[=]       for each head,
 
-the batch sees no keys, no queries and no P-sized embedding: one sum of table rows, one division,
-the MLP and the unembedding, with neighbouring matrices multiplied together beforehand. Nothing is
-approximated; `fast_logits` equals `model(tokens)[:, -1]` up to rounding.
+the batch sees no keys, no queries and no P-sized embedding: one softmax of three, one sum of table
+rows, the neurons and one product, with all matrices in a row multiplied together beforehand.
+Nothing is approximated; `fast_logits` equals `model(tokens)[:, -1]` up to rounding.
 
 Power et al. 2022 (the task); Nanda et al. 2023 (the model). Chapters 12 to 15.
 """
@@ -30,6 +30,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from mechlib.grokking.mixing import mixed
 from mechlib.model import Config, Transformer
 
 # --- the task --------------------------------------------------------------------------------
@@ -250,48 +251,40 @@ def head_tables(
     return x @ readers, values.view(x.shape[0], *query.shape)
 
 
-# e = exp(score - score of "=") stays far inside float32's range up to here; beyond, a softmax
-# that subtracts each pair's own maximum takes over.
-LARGEST_SCORE_GAP = 40.0
+def attention_at_equals(
+    scores: Float[Tensor, "row head"], pairs: Int[Tensor, "pair 2"]
+) -> tuple[Float[Tensor, "pair 3 head"], Int[Tensor, "pair 3"]]:
+    """Each head's attention from `=` to a, b and `=`, and their rows in `head_tables`."""
+    P = len(scores) // 2
+    rows = F.pad(pairs + pairs.new_tensor([0, P]), (0, 1), value=2 * P)
+    found = scores.index_select(0, rows.flatten()).view(*rows.shape, scores.shape[1])
+    return found.softmax(dim=1), rows
 
 
-def mixed_values(
-    scores: Float[Tensor, "row head"],
-    values: Float[Tensor, "row head d_head"],
-    rows: Int[Tensor, "pair 2"],
-) -> Float[Tensor, "pair d_z"]:
-    """z at `=`: the values of the rows of a, b and `=`, weighted by attention, heads side by side.
+def inputs_at_equals(
+    model: Transformer, pairs: Int[Tensor, "pair 2"], matmul_dtype: torch.dtype | None = None
+) -> tuple[Float[Tensor, "pair d_mlp"], Float[Tensor, "pair d_vocab"]]:
+    """What the neurons get at `=` before their ReLU, and what the logits are without them.
 
-    rows: a and P + b for every pair.
+    The values of all rows are multiplied by W_O W_in and W_O W_U beforehand, for they are few and
+    the pairs are many: attention mixes what comes out (`mixing.mixed`). The three shares of a head
+    sum to 1, so only the difference to the value of `=` is mixed. Raises as `fast_logits` does.
     """
-    n_heads, d_head = values.shape[1:]
-    gap = scores - scores[-1]
-    if float(gap.detach().max()) > LARGEST_SCORE_GAP:
-        three = torch.cat([rows, rows.new_full((len(rows), 1), len(scores) - 1)], dim=1)
-        pattern = scores[three].softmax(dim=1)  # (pair, 3, head)
-        return torch.einsum("nrh,nrhk->nhk", pattern, values[three]).flatten(1)
-    e = gap.exp()
-    table = torch.cat([(e[:, :, None] * values).flatten(1), e], dim=1)  # (row, d_z + head)
-    mix = F.embedding_bag(rows, table, mode="sum") + table[-1]
-    above, below = mix.split([n_heads * d_head, n_heads], dim=1)
-    z = above.view(-1, n_heads, d_head) / below[:, :, None]
-    return z.flatten(1)
-
-
-def at_equals(
-    model: Transformer, pairs: Int[Tensor, "pair 2"]
-) -> tuple[Float[Tensor, "pair d_z"], Float[Tensor, "d_model"]]:
-    """z at `=` for every pair, heads side by side, and what the skip connection carries there,
-    which is the same for all. Raises as `fast_logits` does."""
-    P = check_model(model)
-    if pairs.device.type == "cpu" and not 0 <= int(pairs.min()) <= int(pairs.max()) < P:
-        raise ValueError(
-            f"pairs: this model adds numbers from 0 to {P - 1}, "
-            f"got {int(pairs.min())} to {int(pairs.max())}"
-        )
+    P = _check_pairs(model, pairs)
+    attn, mlp, W_U = model.blocks[0].attn, model.blocks[0].mlp, model.W_U
+    kind = matmul_dtype or W_U.dtype
     scores, values = head_tables(model)
-    z = mixed_values(scores, values, pairs + pairs.new_tensor([0, P]))
-    return z, model.W_E[P] + model.W_pos[2]
+    pattern, rows = attention_at_equals(scores, pairs)
+    more = (values[:-1] - values[-1]).transpose(0, 1).to(kind)  # (head, row, d_head)
+    same = model.W_E[P] + model.W_pos[2] + values[-1].flatten() @ attn.W_O.flatten(0, 1)
+    W_O = attn.W_O.to(kind)
+    pre, skip = mixed(
+        pattern[:, :2],
+        rows[:, :2],
+        (more @ (W_O @ mlp.W_in.to(kind)), (same @ mlp.W_in + mlp.b_in).to(kind)),
+        (more @ (W_O @ W_U.to(kind)), ((same + mlp.b_out) @ W_U).to(kind)),
+    )
+    return pre, skip
 
 
 def fast_logits(
@@ -299,23 +292,26 @@ def fast_logits(
 ) -> Float[Tensor, "pair d_vocab"]:
     """The logits at `=` for pairs (a, b): `model(sequences(pairs, P))[:, -1]`, without the rest.
 
-    Four numbers of a head decide everything up to z, so tables replace the attention; W_O W_in,
-    W_O W_U and W_out W_U are multiplied beforehand, for they are small and the batch is not.
-
-    matmul_dtype: the type in which the three large products run, with float32 sums inside
-        (torch.bfloat16 halves a training step); the model's own type by default.
+    matmul_dtype: the type of the products, with float32 sums inside (torch.bfloat16 takes two
+        thirds of the time); the model's own by default.
 
     Raises ValueError for a model of another architecture, or numbers outside 0 ... P-1.
     """
-    z, stream = at_equals(model, pairs)
-    attn, mlp, W_U = model.blocks[0].attn, model.blocks[0].mlp, model.W_U
-    W_O = attn.W_O.flatten(0, 1)  # (d_z, d_model)
-    kind = matmul_dtype or z.dtype
-    z = z.to(kind)
-    pre = torch.addmm((mlp.b_in + stream @ mlp.W_in).to(kind), z, (W_O @ mlp.W_in).to(kind))
-    skip = torch.addmm(((stream + mlp.b_out) @ W_U).to(kind), z, (W_O @ W_U).to(kind))
-    logits = torch.addmm(skip, F.relu(pre), (mlp.W_out @ W_U).to(kind))
-    return logits.to(W_U.dtype)
+    pre, skip = inputs_at_equals(model, pairs, matmul_dtype)
+    # W_out W_U, its columns side by side in memory: the gradient is cheaper so
+    W_last = (model.W_U.to(pre.dtype).T @ model.blocks[0].mlp.W_out.to(pre.dtype).T).T
+    return torch.addmm(skip, pre.relu_(), W_last).to(model.W_U.dtype)
+
+
+def _check_pairs(model: Transformer, pairs: Int[Tensor, "pair 2"]) -> int:
+    """P, if the fast path can run this model on these pairs; ValueError with the reason if not."""
+    P = check_model(model)
+    if pairs.device.type == "cpu" and not 0 <= int(pairs.min()) <= int(pairs.max()) < P:
+        raise ValueError(
+            f"pairs: this model adds numbers from 0 to {P - 1}, "
+            f"got {int(pairs.min())} to {int(pairs.max())}"
+        )
+    return P
 
 
 class _ExactCrossEntropy(torch.autograd.Function):
@@ -407,10 +403,7 @@ def all_neurons(
     model, pairs = _with_every_pair(model, P, dtype)
     if not isinstance(model, Transformer):
         return model.hidden(pairs).reshape(P, P, -1)
-    z, stream = at_equals(model, pairs)
-    attn, mlp = model.blocks[0].attn, model.blocks[0].mlp
-    mid = stream + z @ attn.W_O.flatten(0, 1)
-    return F.relu(mid @ mlp.W_in + mlp.b_in).reshape(P, P, -1)
+    return inputs_at_equals(model, pairs)[0].relu_().reshape(P, P, -1)
 
 
 @torch.no_grad()

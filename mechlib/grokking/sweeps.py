@@ -142,6 +142,11 @@ def stack(models: list[Transformer]) -> Weights:
     return {name: torch.stack([s[name] for s in states]) for name in states[0]}
 
 
+# e = exp(score - score of "=") stays far inside float32's range up to here; beyond, a softmax
+# that subtracts each pair's own maximum takes over.
+LARGEST_SCORE_GAP = 40.0
+
+
 def batched_logits(
     weights: Weights, pairs: Int[Tensor, "model pair 2"]
 ) -> Float[Tensor, "model pair d_vocab"]:
@@ -165,7 +170,7 @@ def batched_logits(
     rows = pairs + pairs.new_tensor([0, P])  # (model, pair, 2)
     which = torch.arange(n_models, device=pairs.device)[:, None, None]
     gap = scores - scores[:, -1:]
-    if float(gap.detach().max()) > modular.LARGEST_SCORE_GAP:
+    if float(gap.detach().max()) > LARGEST_SCORE_GAP:
         three = torch.cat([rows, rows.new_full((*rows.shape[:2], 1), 2 * P)], dim=2)
         pattern = scores[which, three].softmax(dim=2)  # (model, pair, 3, head)
         v = values[which, three].unflatten(-1, (n_heads, d_head))
