@@ -8,8 +8,8 @@ step reaches: the multiplications of the products that all pairs take part in (h
 two of its gradient) against the same number done in large square products.
 
 On one thread of an AMD EPYC with AVX-512 bfloat16 the plain step takes 220 to 270 ms, the fast one
-31 to 33 ms in float32 and 19 to 21 in bfloat16: 7 to 8 times, and 11.3 to 13.0 times, where it was
-4.9 to 5.3 and 9.1 to 9.6 while attention's z was multiplied for each pair (nine large products). Now
+31 to 33 ms in float32 and 19 to 21 in bfloat16: 7 to 8 times, and 11.3 to 13.0 times. It was 4.9
+to 5.3 and 9.1 to 9.6 while attention's z was multiplied for each pair (nine large products). Now
 tables are multiplied and then mixed (`mechlib.grokking.mixing`): three large products are left and
 take 7 of the 19 ms, sums of table rows with their gradients 4, the small products 2.5, the loss
 with its gradient 2, casts the rest.

@@ -5,7 +5,7 @@
     python -m mechlib verify [NAME ...]
     python -m mechlib refresh NAME [NAME ...]        # store again, as the recipe says today
     python -m mechlib check-training [NAME ...]      # train again into nowhere: do the claims hold?
-    python -m mechlib corpus                         # the real code that most chapters from 4 on read
+    python -m mechlib corpus                         # the real code of most chapters from 4 on
     python -m mechlib tokenizers
     python -m mechlib gpt2 FOLDER                    # a GPT-2 of your own beside what is published
     python -m mechlib --version
