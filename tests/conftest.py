@@ -3,10 +3,10 @@
 import os
 
 import pytest
-import torch
 from hypothesis import HealthCheck, settings
 
-from mechlib.pages.paper import chromium
+# What is heavy is imported where it is used: the process that only hands the tests out to its
+# workers reads this file, too, and they wait for it.
 
 # No timed tests: a slow machine is not a wrong one. Fixed examples, so that a failure comes back.
 settings.register_profile(
@@ -19,8 +19,10 @@ settings.load_profile("mechlib")
 
 
 @pytest.fixture
-def generator() -> torch.Generator:
+def generator():
     """A seeded source of randomness, the same for every test."""
+    import torch
+
     return torch.Generator().manual_seed(0)
 
 
@@ -31,6 +33,7 @@ def small_zoo(monkeypatch, tmp_path):
     "tiny" is a transformer with snapshots; "tiny-s5" keeps measures only; "tiny-table" is no
     transformer and is stored in float16; "tiny-wrong" makes a claim that does not hold.
     """
+    import torch
     from torch import nn
 
     from mechlib import zoo
@@ -124,6 +127,8 @@ FLAGS = [
 @pytest.fixture(scope="session")
 def browser():
     """One running browser for every test that wants one; skipped, with the reason, without."""
+    from mechlib.pages.paper import chromium
+
     path = chromium()
     if path is None:
         reason = "no Chromium: install one, or name it in the variable CHROMIUM"

@@ -14,6 +14,7 @@ Chapters 06 to 10 use it. Leading axes ("..." below) are batch axes, for example
 from collections.abc import Sequence
 from typing import NamedTuple, SupportsIndex
 
+import numpy as np
 import torch
 from jaxtyping import Complex, Float, Int
 from torch import Tensor
@@ -43,7 +44,8 @@ class FactoredMatrix:
                 f"got shapes {tuple(A.shape)} and {tuple(B.shape)}"
             )
         _check_product("A", A.shape, "B", B.shape)
-        batch = torch.broadcast_shapes(A.shape[:-2], B.shape[:-2])
+        # torch's own function of this name imports a library for symbolic algebra first
+        batch = np.broadcast_shapes(A.shape[:-2], B.shape[:-2])
         self.A = A.expand(*batch, *A.shape[-2:])
         self.B = B.expand(*batch, *B.shape[-2:])
 

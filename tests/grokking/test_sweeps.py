@@ -185,11 +185,12 @@ def test_the_start_scales_every_weight():
 
 
 def test_steps_are_counted_in_measurements():
-    fine, coarse = (Cell(**{**SMALL, "steps": 300, "lr": 1e-2}, measure_every=n) for n in (10, 100))
+    quick = SMALL | {"d_model": 16, "d_mlp": 32, "lr": 1e-2, "steps": 100}
+    fine, coarse = (Cell(**quick, measure_every=n) for n in (5, 20))
     rows = [sweeps.train_together([c], device="cpu", evidence=False)[0][0] for c in (fine, coarse)]
-    assert rows[0]["memorised"] % 10 == 0
-    assert rows[0]["memorised"] <= rows[1]["memorised"] < rows[0]["memorised"] + 100
-    assert rows[1]["memorised"] % 100 == 0
+    assert rows[0]["memorised"] % 5 == 0
+    assert rows[0]["memorised"] <= rows[1]["memorised"] < rows[0]["memorised"] + 20
+    assert rows[1]["memorised"] % 20 == 0
 
 
 @pytest.mark.parametrize(

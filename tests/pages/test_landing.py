@@ -5,6 +5,7 @@ import io
 import json
 import re
 import xml.etree.ElementTree as ET
+from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -20,8 +21,12 @@ from test_widgets import settle
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "book" / "index.md").read_text(encoding="utf-8")
-CHAPTERS = course_map.read_chapters(ROOT / "notebooks")
-KNOWN = {chapter.number: chapter for chapter in CHAPTERS}
+NAMES = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
+
+
+@cache
+def chapters() -> list[course_map.Chapter]:
+    return course_map.read_chapters(ROOT / "notebooks")
 
 
 # ---- the map ----
@@ -54,22 +59,24 @@ class Map(HTMLParser):
             self.entry["text"] += data
 
 
-ENTRIES = Map(course_map.course_map(CHAPTERS)).entries
+@cache
+def entries() -> dict[str, dict]:
+    return Map(course_map.course_map(chapters())).entries
 
 
 def test_every_chapter_stands_in_the_map_of_the_landing_page():
     assert "```{course-map}" in PAGE
-    names = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
-    assert [entry["links"][0] for entry in ENTRIES.values()] == [
-        f"../notebooks/{name}.html" for name in names
+    assert [entry["links"][0] for entry in entries().values()] == [
+        f"../notebooks/{name}.html" for name in NAMES
     ]
 
 
-@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.name)
-def test_an_entry_says_what_the_chapter_says_of_itself(chapter):
-    nb = notebook(ROOT / "notebooks" / f"{chapter.name}.ipynb")
+@pytest.mark.parametrize("name", NAMES)
+def test_an_entry_says_what_the_chapter_says_of_itself(name):
+    (chapter,) = (chapter for chapter in chapters() if chapter.name == name)
+    nb = notebook(ROOT / "notebooks" / f"{name}.ipynb")
     text = "\n".join(cell.source for cell in nb.cells if cell.cell_type == "markdown")
-    entry = ENTRIES[f"map-{chapter.number}"]
+    entry = entries()[f"map-{chapter.number}"]
     assert f"# {chapter.number}. {chapter.title}\n" in text
     assert f"{chapter.number}. {chapter.title}" in entry["text"]
     assert nb.metadata.mechlib.question in entry["text"]
@@ -83,16 +90,17 @@ def test_an_entry_says_what_the_chapter_says_of_itself(chapter):
 
 @pytest.mark.parametrize("path", course_map.PATHS)
 def test_a_path_leads_through_all_that_it_needs(path):
-    on_path = {chapter.number for chapter in CHAPTERS if path in chapter.paths}
+    known = {chapter.number: chapter for chapter in chapters()}
+    on_path = {number for number, chapter in known.items() if path in chapter.paths}
     for number in on_path:
-        assert set(KNOWN[number].needs) <= on_path, number
+        assert set(known[number].needs) <= on_path, number
 
 
 def test_a_chapter_stands_right_of_what_it_needs_and_no_line_crosses_one():
-    at = course_map.places(CHAPTERS)
+    at = course_map.places(chapters())
     bottom = course_map.ROW * (max(row for _, row in at.values()) + 1)
-    assert len(set(at.values())) == len(CHAPTERS)
-    for earlier, later, _ in course_map.edges(CHAPTERS):
+    assert len(set(at.values())) == len(chapters())
+    for earlier, later, _ in course_map.edges(chapters()):
         assert at[earlier][0] < at[later][0]
         drawn = course_map.stroke(at[earlier], at[later], at)
         (level,) = {int(y) for y in re.findall(r"L\d+ (\d+)", drawn)} or {None}
@@ -103,7 +111,7 @@ def test_a_chapter_stands_right_of_what_it_needs_and_no_line_crosses_one():
 
 
 def test_what_follows_from_other_needs_is_not_drawn():
-    drawn = {(earlier, later) for earlier, later, _ in course_map.edges(CHAPTERS)}
+    drawn = {(earlier, later) for earlier, later, _ in course_map.edges(chapters())}
     assert (2, 3) in drawn
     assert (2, 4) not in drawn  # 4 needs 2 and a part of 3, which needs 2
 
@@ -123,7 +131,7 @@ def test_a_chapter_that_does_not_say_its_question_is_named(tmp_path):
 
 def test_all_thumbnails_together_are_small_and_stay_drawings():
     sizes = {}
-    for chapter in CHAPTERS:
+    for chapter in chapters():
         small, width, height = thumbnails.thumbnail(chapter.picture)
         root = ET.fromstring(small)
         assert root.get("viewBox") == f"0 0 {width} {height}"

@@ -1,6 +1,7 @@
 """Every claim's check is put to the test: the control's numbers go through it, and it fails."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import nbformat
@@ -12,7 +13,18 @@ from mechlib.pages.claims import claim, collect
 from mechlib.pages.notebooks import all_notebooks
 
 ROOT = Path(__file__).parents[2]
-CHAPTERS = scoreboard.chapters(ROOT)
+NOTEBOOKS = all_notebooks(ROOT)
+names = {"ids": lambda path: path.stem}
+
+
+@cache
+def claims_of() -> dict[str, list[dict]]:
+    """Path of a notebook from the root -> the records of its claims."""
+    return {chapter.path: chapter.records for chapter in scoreboard.chapters(ROOT)}
+
+
+def records_of(path: Path) -> list[dict]:
+    return claims_of().get(path.relative_to(ROOT).as_posix(), [])
 
 
 def record(value=7, op=">=", bound=4, **more) -> dict:
@@ -24,23 +36,23 @@ def record(value=7, op=">=", bound=4, **more) -> dict:
 # ---- over all stored claims ----
 
 
-@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: Path(chapter.path).stem)
-def test_every_check_fails_on_every_number_of_its_control(chapter):
-    for each in chapter.records:
+@pytest.mark.parametrize("path", NOTEBOOKS, **names)
+def test_every_check_fails_on_every_number_of_its_control(path):
+    for each in records_of(path):
         for value in each["control"]["values"] if each["control"] else []:
             assert not margins.checked(each, value), f"{each['sentence']}: {value} passes"
 
 
-@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: Path(chapter.path).stem)
-def test_every_check_passes_on_every_measured_value(chapter):
-    for each in chapter.records:
+@pytest.mark.parametrize("path", NOTEBOOKS, **names)
+def test_every_check_passes_on_every_measured_value(path):
+    for each in records_of(path):
         for value in each["values"] or [each["value"]]:
             assert margins.checked(each, value), f"{each['sentence']}: {value} fails"
 
 
-@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: Path(chapter.path).stem)
-def test_no_control_is_the_bound_or_the_value_itself_without_a_reason(chapter):
-    weak = {r["sentence"]: margins.weak_control(r) for r in chapter.records}
+@pytest.mark.parametrize("path", NOTEBOOKS, **names)
+def test_no_control_is_the_bound_or_the_value_itself_without_a_reason(path):
+    weak = {r["sentence"]: margins.weak_control(r) for r in records_of(path)}
     assert not {sentence: why for sentence, why in weak.items() if why}
 
 
@@ -72,11 +84,11 @@ WITHOUT_CONTROL = {
 
 
 def test_claims_without_a_control_have_a_reason():
-    bare = {r["sentence"] for c in CHAPTERS for r in c.records if not r["control"]}
+    bare = {r["sentence"] for records in claims_of().values() for r in records if not r["control"]}
     assert bare == set(WITHOUT_CONTROL)
 
 
-@pytest.mark.parametrize("path", all_notebooks(ROOT), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", NOTEBOOKS, **names)
 def test_no_control_is_a_constant_without_a_reason(path):
     assert not constant_controls(notebook(path))
 

@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from mechlib.pages import timetable
 
 ROOT = Path(__file__).parents[2]
+chapters, headings = cache(timetable.chapters), cache(timetable.headings)
 KNOWN = {"05": ("05_x.ipynb", {"One": 10, "Exercises": 50})}
 
 
@@ -19,7 +21,7 @@ def test_the_page_says_what_the_chapters_say():
 
 def test_every_session_adds_up():
     plans = tomllib.loads((ROOT / timetable.PLANS).read_text(encoding="utf-8"))
-    known = timetable.chapters(ROOT)
+    known = chapters(ROOT)
     for plan in plans["plans"]:
         for session in plan["sessions"]:
             table = timetable.rows(session, known, plans["minutes"], plans["rest"])
@@ -75,11 +77,11 @@ def test_the_long_plans_take_up_every_chapter_in_order():
     plans = tomllib.loads((ROOT / timetable.PLANS).read_text(encoding="utf-8"))["plans"]
     evenings = [each for plan in plans[:2] for each in plan["sessions"]]
     taken = [chapter for each in evenings for chapter in each["chapters"]]
-    assert taken == sorted(timetable.chapters(ROOT))
+    assert taken == sorted(chapters(ROOT))
 
 
 def test_every_chapter_says_how_long_all_of_it_takes():
-    for name, minutes in timetable.chapters(ROOT).values():
+    for name, minutes in chapters(ROOT).values():
         assert {"Discussion questions", "Exercises"} <= set(minutes), name
 
 
@@ -98,7 +100,7 @@ POINTER = re.compile(r"\(\.\./\.\./notebooks/(\d\d)_[\w.]+\)(?:: |, )((?:\*[^*]+
 
 
 def test_the_sections_that_the_wrap_up_points_to_are_there():
-    named = timetable.headings(ROOT)
+    named = headings(ROOT)
     text = (ROOT / "book" / "guide" / "wrap_up.md").read_text(encoding="utf-8")
     pointers = [
         (chapter, section)
@@ -114,6 +116,6 @@ def test_the_sections_that_the_wrap_up_points_to_are_there():
 
 
 def test_minutes_are_given_for_sections_that_there_are():
-    named = timetable.headings(ROOT)
-    for number, (name, minutes) in timetable.chapters(ROOT).items():
+    named = headings(ROOT)
+    for number, (name, minutes) in chapters(ROOT).items():
         assert set(minutes) <= set(named[number][1]), name

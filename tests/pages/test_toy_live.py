@@ -49,8 +49,9 @@ def test_fifty_steps_are_torchs(tmp_path):
 
 def test_rare_features_make_pentagons_and_common_ones_do_not(tmp_path):
     settings = [{"features": 5, "density": density, "decay": decay, "seed": seed, "batch": 256,
-                 "until": 1500, "every": 500, "lr": 5e-3}
-                for density, decay in ((0.05, 1), (1.0, 0.7)) for seed in range(5)]  # fmt: skip
+                 "until": until, "every": 500, "lr": 5e-3}
+                for density, decay, until in ((0.05, 1, 1500), (1.0, 0.7, 1000))
+                for seed in range(5)]  # fmt: skip
     found = run(tmp_path, "toy_trained", settings)
     W = torch.tensor([one["W"] for one in found]).view(2, 5, 5, 2)
     pentagons = geometry.are_pentagons(W, within=0.03)
