@@ -8,7 +8,8 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-from tests.conftest import FLAGS, chromium
+from mechlib.pages.paper import chromium
+from tests.conftest import FLAGS
 
 HTML = Path(__file__).parents[1] / "_build" / "html"
 

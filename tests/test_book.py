@@ -145,6 +145,10 @@ FACTS = """async () => {
 CARDS = """() => [...document.querySelectorAll('.bd-article .cell_output img:not([src$=".svg"])')]
   .map(e => getComputedStyle(e).backgroundColor)"""
 
+# The playground is five steps, one below the other.
+TALL = """() => [...document.querySelectorAll('.mechlib-widget:not([aria-label="playground"])')]
+  .filter(e => e.offsetHeight > 1200).map(e => `${e.ariaLabel}: ${e.offsetHeight} px`)"""
+
 
 class Visit:
     """One page in a fresh context, with everything it asked for and complained about."""
@@ -200,6 +204,7 @@ class Visit:
         self.page.set_viewport_size(PHONE)
         self.page.wait_for_timeout(100)
         found["width_on_a_phone"] = self.page.evaluate("document.documentElement.scrollWidth")
+        found["tall_on_a_phone"] = self.page.evaluate(TALL)
         self.page.evaluate("document.documentElement.dataset.theme = 'dark'")
         found["cards_in_the_dark"] = self.page.evaluate(CARDS)
         return found | {
@@ -216,6 +221,7 @@ def facts_in_firefox(fox, address: str, name: str) -> dict:
     found = fox.evaluate(FACTS)
     fox.resize(**PHONE)
     found["width_on_a_phone"] = fox.evaluate("() => document.documentElement.scrollWidth")
+    found["tall_on_a_phone"] = fox.evaluate(TALL)
     fox.evaluate("() => { document.documentElement.dataset.theme = 'dark' }")
     found["cards_in_the_dark"] = fox.evaluate(CARDS)
     asked = [told["request"]["url"] for told in fox.told("network.beforeRequestSent")]
@@ -312,6 +318,11 @@ def test_every_widget_is_mounted_and_draws(book):
 def test_no_page_is_wider_than_a_phone(book):
     wide = {n: f["width_on_a_phone"] for n, f in book.items()}
     assert {n: width for n, width in wide.items() if width > PHONE["width"]} == {}
+
+
+@pytest.mark.browser
+def test_no_widget_fills_two_screens_of_a_phone(book):
+    assert pages_with(book, "tall_on_a_phone") == {}
 
 
 @pytest.mark.browser

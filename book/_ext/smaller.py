@@ -2,7 +2,7 @@
 
 The source stays as it is written, in the repository and in the notebooks; only what the built book
 serves is made smaller. Widgets travel inside the pages, each with its source and style; where two
-widgets of a page share a text, the second names the first (static-anywidget.js reads that). Heavy
+widgets of a page begin alike, the second names the first (static-anywidget.js reads that). Heavy
 numbers become scripts beside the pages, one for all that use the same: a script can be loaded from
 a folder without a server.
 """
@@ -11,6 +11,7 @@ import base64
 import functools
 import json
 import re
+from itertools import takewhile
 from pathlib import Path
 
 from rcssmin import cssmin
@@ -52,16 +53,32 @@ def small_states(text: str, numbers: dict[str, bytes] | None = None) -> str:
     states = json.loads(text)
     if numbers is not None:
         numbers.update(beside.take_out(states["state"]))
-    seen: dict[str, str] = {}
+    seen: dict[str, list[tuple[str, str]]] = {"_esm": [], "_css": []}
     for name, model in states["state"].items():
         for trait, kind in (("_esm", "js"), ("_css", "css")):
             source = model["state"].get(trait)
             if not isinstance(source, str):
                 continue  # none, or named by an earlier build
             source = small(source, kind)
-            first = seen.setdefault(source, name)
-            model["state"][trait] = source if first == name else {"same": first}
+            model["state"][trait] = _named(source, seen[trait])
+            seen[trait].append((name, source))
     return json.dumps(states, separators=(",", ":")).replace("</", "<\\/")
+
+
+def _beginning(one: str, other: str) -> str:
+    """The lines with which two texts begin alike."""
+    lines = zip(one.splitlines(keepends=True), other.splitlines(keepends=True), strict=False)
+    return "".join(line for line, _ in takewhile(lambda pair: pair[0] == pair[1], lines))
+
+
+def _named(source: str, seen: list[tuple[str, str]]) -> str | dict:
+    """A source, or what it shares with the beginning of an earlier one, and the rest."""
+    shared = [(_beginning(source, other), name) for name, other in seen]
+    text, first = max(shared, key=lambda pair: len(pair[0]), default=("", ""))
+    if len(text) < 1000:
+        return source
+    length = len(text.encode("utf-16-le")) // 2  # as JavaScript counts
+    return {"same": first, "length": length, "more": source[len(text) :]}
 
 
 def small_all(app, exception) -> None:

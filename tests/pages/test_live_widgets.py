@@ -319,6 +319,8 @@ def test_live_widgets_fit_a_phone_and_have_names(show, code, which):  # noqa: F8
         lambda: reading(code),
     ]
     page = show(made[which](), width=360)
+    for folded in page.locator("summary").all():  # as on a phone
+        folded.click()
     assert page.evaluate("() => document.documentElement.scrollWidth") <= 360
     for control in page.locator("button, select, input, textarea, [tabindex='0']").all():
         name = control.evaluate(

@@ -19,10 +19,12 @@
           path.slice(0, -1).reduce((place, key) => place[key], model.state)[path.at(-1)] = bytes(data);
         states.set(id, model);
       }
-    // two widgets of a page may share a source or a style: the second names the first
+    // two widgets of a page may begin alike: the second names the first, and says how it goes on
     for (const { state } of states.values())
-      for (const trait of ["_esm", "_css"])
-        if (state[trait]?.same) state[trait] = states.get(state[trait].same).state[trait];
+      for (const trait of ["_esm", "_css"]) {
+        const { same, length, more } = state[trait] ?? {};
+        if (same) state[trait] = states.get(same).state[trait].slice(0, length) + more;
+      }
     return states;
   }
 

@@ -10,28 +10,15 @@ function render(context) {
 
       const views_chooser = views.length > 1 ? chooser("show", views.map((v) => v.name), (view) => put(model, { view })) : null;
       const directions = [["from", "where it looks"], ["to", "what looks at it"]].map(([direction, text]) =>
-        make("button", { type: "button", "data-direction": direction, onclick: () => put(model, { direction }) }, text));
-      const heads = names.map((name, head) => {
-        const canvas = make("canvas", { width: n, height: n, "aria-hidden": "true" });
-        return make("button", { type: "button", onclick: () => put(model, { head }) }, canvas, name);
-      });
-      const buttons = tokens.map((token, i) => make("button", { type: "button", onclick: () => move(i),
-        onpointerenter: (event) => { if (event.pointerType === "mouse") { hovered = i; draw(); } } }, token));
-      const text = make("div", { class: "text", role: "group", "aria-label": "tokens; arrow keys move",
-        onpointerleave: () => { hovered = null; draw(); },
-        onkeydown: (event) => {
-          const p = model.get("position");
-          const to = { ArrowLeft: p - 1, ArrowUp: p - 1, ArrowRight: p + 1, ArrowDown: p + 1, Home: 0, End: n - 1 }[event.key];
-          if (to === undefined) return;
-          event.preventDefault();
-          move(to);
-          buttons[model.get("position")].focus();
-        } }, buttons.map((button, i) => [button, make(tokens[i].endsWith("⏎") ? "br" : "wbr")]));
+        button(text, () => put(model, { direction }), { "data-direction": direction }));
+      const heads = names.map((name, head) => button([make("canvas", { "aria-hidden": "true" }), name], () => put(model, { head })));
+      const line = token_line({ label: "tokens", chosen: move, hovered: (i) => { hovered = i; draw(); } });
+      line.name(tokens);
       const map = heatmap({ rows: n, columns: n, label: "pattern: a row for each query, a column for each key",
         picked: (i, j) => move(model.get("direction") === "from" ? i : j) });
       const said = status(), list = bar_table("", ["token", "value"]);
       root.append(make("div", { class: "controls" }, make("span", { class: "field" }, directions), views_chooser?.node),
-        make("div", { class: "heads", role: "group", "aria-label": "head" }, heads), text, said,
+        make("div", { class: "heads", role: "group", "aria-label": "head" }, heads), line.node, said,
         make("div", { class: "columns" }, map.node, list.node));
 
       function draw() {
@@ -39,27 +26,16 @@ function render(context) {
         const at = hovered ?? model.get("position"), scale = views[view].scale;
         const value = (h, q, k) => numbers[view][(h * n + q) * n + k];
         const share = (h) => (q, k) => (k > q && value(h, q, k) === 0 ? NaN : value(h, q, k) / scale);
-        heads.forEach((button, h) => {
-          button.setAttribute("aria-pressed", h === head);
-          const context = button.firstChild.getContext("2d");
-          context.clearRect(0, 0, n, n);
-          for (let q = 0; q < n; q++)
-            for (let k = 0; k < n; k++) {
-              context.fillStyle = `rgba(${rgb(value(h, q, k))},${Math.abs(value(h, q, k)) / scale})`;
-              context.fillRect(k, q, 1, 1);
-            }
+        heads.forEach((one, h) => {
+          one.setAttribute("aria-pressed", h === head);
+          paint(one.firstChild, n, n, share(h));
         });
-        directions.forEach((button) => button.setAttribute("aria-pressed", button.dataset.direction === model.get("direction")));
+        directions.forEach((one) => one.setAttribute("aria-pressed", one.dataset.direction === model.get("direction")));
         views_chooser?.show(view);
         const row = Array.from(tokens, (_, i) => (from ? value(head, at, i) : value(head, i, at)));
         // strength relative to the strongest in this row or column, so that faint ones can be seen
         const strongest = Math.max(...row.map(Math.abs)) || 1;
-        buttons.forEach((button, i) => {
-          button.style.background = tint(row[i] / strongest);
-          button.classList.toggle("present", i === at);
-          button.tabIndex = i === model.get("position") ? 0 : -1;
-          button.title = `${tokens[i]}: ${fixed(row[i])}`;
-        });
+        line.show(model.get("position"), at, (i) => [row[i] / strongest, fixed(row[i])]);
         map.show(share(head));
         const cell = [model.get("position"), model.get("position")];
         if (from) map.outline(at, 0, 1, n, cell);
@@ -68,7 +44,7 @@ function render(context) {
         const verb = from ? "looks at" : "is looked at by";
         said.textContent = `${names[head]}: “${tokens[at]}” (position ${at}) ${verb} ` +
           (best.slice(0, 3).map((i) => `“${tokens[i]}” (${i}) ${fixed(row[i])}`).join(", ") || "nothing");
-        list.node.querySelector("caption").textContent = `${views[view].name}, strongest first`;
+        list.title(`${views[view].name}, strongest first`);
         list.show(best.map((i) => [`${tokens[i]} (${i})`, [{ share: row[i] / strongest, text: fixed(row[i]) }]]));
       }
       return draw;

@@ -9,8 +9,8 @@ function render(context) {
     const list = bar_table("probability of the next token", both ? ["next", "learned", "true"] : ["next", "learned"]);
     const said = status();
     root.append(make("div", { class: "controls" }, picker.node,
-      make("button", { type: "button", "aria-label": "previous token", onclick: () => step(-1) }, "◀"),
-      make("button", { type: "button", "aria-label": "next token", onclick: () => step(1) }, "▶")), said, list.node);
+      button("◀", () => step(-1), { "aria-label": "previous token" }),
+      button("▶", () => step(1), { "aria-label": "next token" })), said, list.node);
     return () => {
       const token = model.get("token"), start = token * width;
       picker.show(token);

@@ -64,7 +64,7 @@ function render(context) {
       maps[1].show((i, j) => table[i][j]);
       maps.forEach((map) => map.outline(at, 0, 1, V, [at, 0]));
       const best = top_of(table[at], 6);
-      list.node.querySelector("caption").textContent = `after “${words[at]}”` + (m ? ` (${fixed(m.rows[at], 3)} nats from the truth)` : "");
+      list.title(`after “${words[at]}”` + (m ? ` (${fixed(m.rows[at], 3)} nats from the truth)` : ""));
       list.show(best.map((b) => [words[b], [{ share: m ? m.learned[at][b] : 0, text: m ? fixed(m.learned[at][b], 3) : "–" }, { share: table[at][b], text: fixed(table[at][b], 3), control: true }]]));
       if (!m) { plot.replaceChildren(); return; }
       const x = trainer.seen.map((s) => s.step), drawn = line_plot({ label: `distance from the true table, now ${fixed(m.distance, 3)} nats; word frequencies alone ${fixed(alone, 3)}`, height: 160, width: room(root), logy: true, xlabel: "steps",

@@ -15,13 +15,7 @@ function render(context) {
     const P = model.get("P"), frequencies = model.get("frequencies"), amplitudes = model.get("amplitudes");
     const turn = (2 * Math.PI) / P;
     let hand_held = "a";
-    const sliders = ["a", "b"].map((name) => {
-      const input = make("input", { type: "range", min: 0, max: P - 1, step: 1, oninput: () => put(model, { [name]: Number(input.value) }) });
-      const out = make("output");
-      const node = field(name, input);
-      node.append(out);
-      return { name, input, out, node };
-    });
+    const sliders = ["a", "b"].map((name) => slider(name, 0, P - 1, 1, (value) => put(model, { [name]: value })));
     // a clock: the hand for a (blue), on from there by b (vermillion) to the hand for a + b
     const clocks = frequencies.map((k, i) => {
       const hand = (color, wide) => shape("line", { x1: 0, y1: 0, stroke: color, "stroke-width": wide, "stroke-linecap": "round" });
@@ -32,13 +26,13 @@ function render(context) {
       const held = (event) => {
         const box = face.getBoundingClientRect(), angle = Math.atan2(box.top + box.height / 2 - event.clientY, event.clientX - box.left - box.width / 2);
         const away = (n) => 1 - Math.cos(turn * k * n - angle);
-        if (event.type === "pointerdown") { face.setPointerCapture(event.pointerId); hand_held = away(model.get("a")) <= away(model.get("b")) ? "a" : "b"; }
+        if (event.type === "pointerdown") hand_held = away(model.get("a")) <= away(model.get("b")) ? "a" : "b";
         const nearest = top_of(Float64Array.from({ length: P }, (_, n) => away(n)), 1, -1)[0];
         if (nearest !== model.get(hand_held)) put(model, { [hand_held]: nearest });
       };
-      const face = shape("svg", { viewBox: "-46 -46 92 92", role: "img", style: "max-width:8rem;touch-action:none;cursor:grab", onpointerdown: held,
-        onpointermove: (event) => { if (event.buttons) held(event); } },
+      const face = shape("svg", { viewBox: "-46 -46 92 92", role: "img", style: "max-width:8rem;touch-action:none;cursor:grab" },
         shape("circle", { r: 40, fill: "none", stroke: "currentColor", opacity: 0.4 }), dots, first, second, sum);
+      on_drag(face, held);
       return { k, box, face, hands: [first, second, sum], node: make("div", { style: "flex:0 1 8rem" }, face, field(`frequency ${k}`, box)) };
     });
     const plot = make("div"), said = status();
@@ -47,10 +41,7 @@ function render(context) {
       make("p", { class: "note" }, "Blue: a turned to its angle. Vermillion: b. Thick: both turns one after the other, the angle of a + b. Take a hand and turn it."));
     return () => {
       const [a, b, active] = [model.get("a"), model.get("b"), model.get("active")];
-      for (const { name, input, out } of sliders) {
-        input.value = model.get(name);
-        out.textContent = String(model.get(name));
-      }
+      [a, b].forEach((value, i) => sliders[i].show(value));
       clocks.forEach(({ k, box, face, hands, node }, i) => {
         box.checked = active[i];
         node.style.opacity = active[i] ? 1 : 0.45;

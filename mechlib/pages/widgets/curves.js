@@ -13,15 +13,12 @@ function render(context) {
       const plot = line_plot({ label: `${names.join(", ")}, by ${axis}`, series, width: room(root), logx: model.get("logx"), logy: model.get("logy"), xlabel: axis });
       // the curves can be dragged over, too: the nearest stop follows
       const over = (event) => put(model, { position: top_of(stops.map((step) => Math.abs(plot.place(step) - plot.at(event))), 1, -1)[0] });
-      plot.node.addEventListener("pointerdown", (event) => { plot.node.setPointerCapture(event.pointerId); over(event); });
-      plot.node.addEventListener("pointermove", (event) => { if (event.buttons) over(event); });
+      on_drag(plot.node, over);
       plot.node.style.cssText = "cursor:ew-resize;touch-action:pan-y";
-      const slider = make("input", { type: "range", min: 0, max: stops.length - 1, step: 1,
-        oninput: () => put(model, { position: Number(slider.value) }) });
-      const step_out = make("output");
+      const along = slider(axis, 0, stops.length - 1, 1, (position) => put(model, { position }));
       let timer = null;
       const stop = () => { clearInterval(timer); timer = null; play.textContent = "play"; };
-      const play = make("button", { type: "button", onclick: () => {
+      const play = button("play", () => {
         if (timer !== null) return stop();
         if (model.get("position") === stops.length - 1) put(model, { position: 0 });
         play.textContent = "pause";
@@ -29,10 +26,10 @@ function render(context) {
           if (!root.isConnected || model.get("position") >= stops.length - 1) return stop();
           put(model, { position: model.get("position") + 1 });
         }, Math.max(80, 4000 / stops.length));
-      } }, "play");
+      });
       const keys = make("p", { class: "note" });
       const said = status();
-      root.append(make("div", { class: "controls" }, field(axis, slider), step_out, play), plot.node, keys);
+      root.append(make("div", { class: "controls" }, along.node, play), plot.node, keys);
       let frame = null, detail = null, cell = [0, 0];
       const frames = shape_of.length ? quantised(model.get("frames"), model.get("scale")) : null;
       const signed = model.get("scale").signed, scale = model.get("scale").scale;
@@ -64,9 +61,7 @@ function render(context) {
       }
       function draw() {
         const position = model.get("position"), step = stops[position];
-        slider.value = position;
-        slider.setAttribute("aria-valuetext", `${axis} ${step}`);
-        step_out.textContent = String(step);
+        along.show(position, String(step));
         plot.cursor(step);
         // the last value recorded at or before this step
         const now = series.map(({ name, x, y }) => {

@@ -8,14 +8,9 @@ function render(context) {
     const untrained = Array.from({ length: rival.length / 2 }, (_, k) => [rival[2 * k], rival[2 * k + 1]]);
     const score = (list) => list.reduce((sum, [re]) => sum + re, 0) / (list.reduce((sum, z) => sum + Math.hypot(...z), 0) || 1);
     const chosen = chooser("model", models, (which) => put(model, { which, eigenvalue: 0 }));
-    const buttons = names.map((name, head) => make("button", { type: "button", onclick: () => put(model, { head, eigenvalue: 0 }) }));
-    const plane = make("div", { class: "plane", tabindex: 0, role: "group", "aria-label": "eigenvalues, the largest first; arrow keys go through them",
-      onkeydown: (event) => {
-        const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
-        if (!step) return;
-        event.preventDefault();
-        put(model, { eigenvalue: clamp(model.get("eigenvalue") + step, 0, values - 1) });
-      } });
+    const buttons = names.map((name, head) => button("", () => put(model, { head, eigenvalue: 0 })));
+    const plane = make("div", { class: "plane", tabindex: 0, role: "group", "aria-label": "eigenvalues, the largest first; arrow keys go through them" });
+    on_arrows(plane, (down, right) => put(model, { eigenvalue: clamp(model.get("eigenvalue") + down + right, 0, values - 1) }));
     const beside = make("input", { type: "checkbox", onchange: () => draw() }), said = status(), told = status();
     root.append(make("div", { class: "controls" }, models.length > 1 ? chosen.node : null, make("div", { class: "heads", role: "group", "aria-label": "heads and their scores" }, buttons)),
       make("div", { class: "columns" }, make("div", { class: "half" }, plane, untrained.length ? field("a head before training, in grey", beside) : null), make("div", {}, said)));
@@ -41,14 +36,14 @@ function render(context) {
     const value = (which, kind, i, j) => scores[((which * 3 + kind) * early.length + i) * late.length + j];
     const maps = early.length ? kinds.map((kind) => number_map({ name: `${kind}-composition, spreads above chance`, picked: (i, j) => { if (String(model.get("pair")) !== `${i},${j}`) put(model, { pair: [i, j] }); } })) : [];
     const bars = bar_table("", ["reading", "score"]);
-    if (maps.length) root.append(make("div", { class: "columns" }, maps.map((map, k) => make("div", {}, make("p", { class: "title" }, `${kinds[k]}-composition`), map.node))),
-      make("p", { class: "note" }, `Rows write, columns read. Numbers: how many spreads above the mean of random matrices of the same shapes (${fixed(mean, 3)}, spread ${fixed(std, 3)}).`), bars.node, told);
+    if (maps.length) root.append(make("div", { class: "columns" }, maps.map((map, k) => make("div", {}, make("p", { class: "title" }, `${kinds[k]}-composition`), map.node)),
+      make("p", { class: "note" }, `Rows write, columns read. Numbers: how many spreads above the mean of random matrices of the same shapes (${fixed(mean, 3)}, spread ${fixed(std, 3)}).`)), bars.node, told);
     function draw_pair(which) {
       const [i, j] = model.get("pair"), above = kinds.map((_, k) => early.map((_, a) => late.map((_, b) => (value(which, k, a, b) - mean) / std)));
       const reach = Math.max(...above.flat(2).map(Math.abs)) || 1;
       maps.forEach((map, k) => { map.show(early, late, above[k], reach, 0); map.mark(i, j); });
       const largest = Math.max(mean, ...kinds.map((_, k) => value(which, k, i, j)));
-      bars.node.querySelector("caption").textContent = `${late[j]} reads what ${early[i]} wrote`;
+      bars.title(`${late[j]} reads what ${early[i]} wrote`);
       bars.show([...kinds.map((kind, k) => [kind, [{ share: value(which, k, i, j) / largest, text: fixed(value(which, k, i, j), 3) }]]), ["chance", [{ share: mean / largest, text: fixed(mean, 3), control: true }]]]);
       const best = top_of(kinds.map((_, k) => above[k][i][j]), 1)[0], most = above[best][i][j];
       told.textContent = most > 3 ? `${late[j]} reads ${early[i]} most in its ${["queries", "keys", "values"][best]}: ${fixed(most, 0)} spreads above chance.` : `${late[j]} reads ${early[i]} in none of the three ways by more than three spreads above chance.`;

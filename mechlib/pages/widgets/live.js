@@ -16,6 +16,11 @@ function label(text) {
   const seen = Array.from(inner, (c) => ({ "\n": "⏎", "\r": "↵", "\t": "⇥" })[c] ?? (/[\p{C}\p{Z}]/u.test(c) ? `\\x${c.codePointAt(0).toString(16).padStart(2, "0")}` : c)).join("");
   return text === "" ? "∅" : "␣".repeat(left) + seen + "␣".repeat(right);
 }
+// A box for the model's `text`, which is left alone while the reader types into it.
+function text_box(model, name, rows) {
+  const box = make("textarea", { rows, spellcheck: "false", autocapitalize: "off", autocomplete: "off", maxlength: 20000, oninput: () => put(model, { text: box.value }) });
+  return { node: field(name, box), show: () => { if (document.activeElement !== box && box.value !== model.get("text")) box.value = model.get("text"); } };
+}
 const head_names = ({ n_layers, n_heads }) => Array.from({ length: n_layers * n_heads }, (_, i) => `L${Math.floor(i / n_heads)}H${i % n_heads}`);
 
 // The tokens of a text, at most `most`, and a sentence when some were left out.
@@ -25,61 +30,7 @@ function tokens_of(tokenizer, text, most, start = true) {
   return { tokens: all.slice(0, most), note: all.length > most ? `Only the first ${most} of ${all.length} tokens are read. ` : "" };
 }
 
-// A text as a button for each token, of which one is chosen, by click or arrow keys; a mouse may hover
-// over another. name(labels) makes them; show(chosen, outlined, look) colours them: look(i) gives a
-// share (see tint) and what is said of the token.
-function token_line({ label, chosen, hovered = () => {} }) {
-  const buttons = [];
-  let at = 0;
-  const node = make("div", { class: "text", role: "group", "aria-label": `${label}; arrow keys move`, onpointerleave: () => hovered(null),
-    onkeydown: (event) => {
-      const end = buttons.length - 1, to = { ArrowLeft: at - 1, ArrowUp: at - 1, ArrowRight: at + 1, ArrowDown: at + 1, Home: 0, End: end }[event.key];
-      if (to === undefined) return;
-      event.preventDefault();
-      chosen(clamp(to, 0, end));
-      buttons[at]?.focus();
-    } });
-  return { node,
-    // buttons that are there already are named anew, where their token changed: typing stays quick
-    name(labels) {
-      labels.forEach((text, i) => {
-        if (i === buttons.length) {
-          buttons.push(make("button", { type: "button", onclick: () => chosen(i), onpointerenter: (event) => { if (event.pointerType === "mouse") hovered(i); } }));
-          node.append(buttons[i], make("wbr"));
-        }
-        if (buttons[i].textContent === text) return;
-        buttons[i].textContent = text;
-        buttons[i].nextSibling.replaceWith(make(text.includes("⏎") ? "br" : "wbr"));
-      });
-      for (const button of buttons.splice(labels.length)) { button.nextSibling.remove(); button.remove(); }
-    },
-    show(place, outlined, look) {
-      at = place;
-      buttons.forEach((button, i) => {
-        const [share, said] = look(i);
-        button.style.background = tint(share);
-        button.classList.toggle("present", i === outlined);
-        button.tabIndex = i === at ? 0 : -1;
-        button.title = `${button.textContent}: ${said}`;
-      });
-    } };
-}
-
 // ---- pictures -----------------------------------------------------------------------------------
-
-function paint(canvas, rows, columns, share) {
-  canvas.width = columns;
-  canvas.height = rows;
-  const context = canvas.getContext("2d"), image = context.createImageData(columns, rows), { data } = image, colors = [rgb(1), rgb(-1)];
-  for (let i = 0, k = 0; i < rows; i++)
-    for (let j = 0; j < columns; j++, k += 4) {
-      const s = share(i, j), color = colors[s >= 0 ? 0 : 1];
-      data[k] = color[0]; data[k + 1] = color[1]; data[k + 2] = color[2];
-      // a faint ground keeps small values apart from nothing, on a dark page too
-      data[k + 3] = Number.isNaN(s) ? 0 : 255 * Math.min(0.06 + 0.94 * Math.sqrt(Math.abs(s)), 1);
-    }
-  context.putImageData(image, 0, 0);
-}
 
 // A grid of numbers with names at its sides: a table for screen readers, colours for eyes.
 // show(row names, column names, values (row, column), scale). Arrow keys move; what stands in the
@@ -96,12 +47,7 @@ function number_map({ name, picked }) {
     mark(i, j);
     picked(...at, values[at[0]][at[1]]);
   };
-  node.addEventListener("keydown", (event) => {
-    const step = ARROWS[event.key];
-    if (!step) return;
-    event.preventDefault();
-    go(at[0] + step[0], at[1] + step[1]);
-  });
+  on_arrows(node, (down, right) => go(at[0] + down, at[1] + right));
   // texts: what stands in the cells in place of the numbers
   return { node, mark, show(row_names, column_names, numbers, scale = 1, digits = 2, texts = null) {
     [rows, columns, values] = [row_names, column_names, numbers];
@@ -204,9 +150,9 @@ function trainer_of(model, { every, guesses, given, status, show, changed }) {
   const seen = [];
   const guesser = make("select", { onchange: () => { start.disabled = stepper.disabled = guesser.selectedIndex < 1; changed(); } },
     ["choose your guess first", ...guesses].map((g) => make("option", {}, g)));
-  const start = make("button", { type: "button", disabled: true, onclick: () => (job && !waiting ? pause(true) : go()) });
-  const stepper = make("button", { type: "button", disabled: true, onclick: () => { one = true; go(); } }, `${every} steps`);
-  const again = make("button", { type: "button", onclick: () => { reset(); show(); } }, "begin again");
+  const start = button("", () => (job && !waiting ? pause(true) : go()), { disabled: true });
+  const stepper = button(`${every} steps`, () => { one = true; go(); }, { disabled: true });
+  const again = button("begin again", () => { reset(); show(); });
   const named = () => { start.textContent = !job ? "start" : waiting ? "go on" : "pause"; };
   function pause(yes) { waiting = yes; job.pause(yes); named(); }
   function reset() { job?.stop(); job = null; seen.length = 0; waiting = one = false; start.disabled = stepper.disabled = guesser.selectedIndex < 1; named(); }

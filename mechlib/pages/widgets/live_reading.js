@@ -9,11 +9,10 @@ function render(context) {
     const first = tokenizer.separator === null ? 0 : 1; // the separator is read, and not shown
     let seen = null;
 
-    const box = make("textarea", { rows: 4, spellcheck: "false", autocapitalize: "off", autocomplete: "off", maxlength: 20000, oninput: () => put(model, { text: box.value }) });
-    const concept = chooser("is the model in", concepts, (i) => put(model, { concept: i })), rival = chooser("beside it", rivals, (i) => put(model, { rival: i }));
+    const box = text_box(model, "your code", 4), concept = chooser("is the model in", concepts, (i) => put(model, { concept: i })), rival = chooser("beside it", rivals, (i) => put(model, { rival: i }));
     const chosen = (position) => put(model, { position }), said = status();
     const lines = ["reading", "beside it"].map((label) => ({ title: make("p", { class: "title" }), line: token_line({ label, chosen }) }));
-    root.append(field("your code", box), make("div", { class: "controls" }, concept.node, rival.node), ...lines.flatMap(({ title, line }) => [title, line.node]), said);
+    root.append(box.node, make("div", { class: "controls" }, concept.node, rival.node), ...lines.flatMap(({ title, line }) => [title, line.node]), said);
 
     function read(kind) {
       const from = (model.get("concept") * kinds.length + kind) * (d + 1);
@@ -30,7 +29,7 @@ function render(context) {
       said.textContent = `${seen.note}After “${seen.names[place]}” (${place}), ${concepts[model.get("concept")]}: ${fixed(scores[0][place])}; ${kinds[other]}: ${fixed(scores[1][place])}. Above zero is yes: ${yes[0]} of ${n} tokens in the upper line, ${yes[1]} in the lower.`;
     }
     return () => {
-      if (document.activeElement !== box && box.value !== model.get("text")) box.value = model.get("text");
+      box.show();
       concept.show(model.get("concept"));
       rival.show(model.get("rival"));
       guarded(said, () => {

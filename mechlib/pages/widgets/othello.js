@@ -12,11 +12,8 @@ function board_of(title, pressed = null) {
     go(at);
     cells.forEach((cell, square) => { cell.onclick = () => { go(square); pressed(square); }; });
     grid.setAttribute("aria-label", `${title}; arrow keys move`);
-    grid.addEventListener("keydown", (event) => {
-      const step = ARROWS[event.key];
-      if (!step) return;
-      event.preventDefault();
-      go(clamp(Math.floor(at / SIDE) + step[0], 0, 5) * SIDE + clamp((at % SIDE) + step[1], 0, 5));
+    on_arrows(grid, (down, right) => {
+      go(clamp(Math.floor(at / SIDE) + down, 0, 5) * SIDE + clamp((at % SIDE) + right, 0, 5));
       cells[at].focus();
     });
   }
@@ -50,7 +47,6 @@ function render(context) {
     };
     // one redraw for both settings
     const play = (moves) => { if (model.get("flipped").length) model.set("flipped", []); put(model, { moves }); };
-    const button = (text, onclick) => make("button", { type: "button", onclick }, text);
     const back = button("take back", () => play(model.get("moves").slice(0, -1)));
     const by_chance = button("a random move", () => play([...model.get("moves"), state.legal[Math.floor(Math.random() * state.legal.length)]]));
     const by_net = button("the network's move", () => pressed(top_of(state.plain.p, 1)[0]));
@@ -58,7 +54,7 @@ function render(context) {
     const controls = make("div", { class: "controls" }, by_chance, by_net, back, button("new game", () => play([])), unflip);
     const [real, read, next] = [board_of("the board: play here", pressed), board_of("what a probe reads"), board_of("the network's next move")];
     const said = status(), effect = make("p", { class: "status", role: "status" }), list = bar_table("likeliest next moves", ["square", "probability", "legal?"]);
-    root.append(controls, make("div", { class: "columns" }, real.node, read.node, next.node), said, effect, list.node,
+    root.append(controls, make("div", { class: "columns" }, real.node, read.node, next.node, said), effect, list.node,
       make("p", { class: "note" }, "Framed: a legal move. Press a framed square to play it; press a disc to flip it in the network's stream, and only there (ringed). Crossed: the probe reads something else than what lies there."));
 
     const name_of = (disc) => (disc > 0 ? "black" : "white");

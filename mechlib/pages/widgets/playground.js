@@ -123,11 +123,10 @@ function render(context) {
     const number = (name, text, low, high, step) => { const input = make("input", { type: "number", min: low, max: high, step, onchange: () => { const v = between(low, high)(input.value); if (v === null) { input.value = state[name]; return; } changed(name, v); keep(); } });
       controls[name] = () => { input.value = state[name]; }; return field(text, input); };
     const token = (name, text, hint) => choice(name, text, [hint, ...labels], ["", ...labels.map((_, i) => i)]);
-    const action = (text, run) => make("button", { type: "button", onclick: run }, text);
 
     const said = status(), patch_said = status(), path_said = status(), steer_said = status(), cell = status();
     const line = make("p", { class: "text" }), lens_map = number_map({ name: "logit lens", picked: (i, j) => { cell.textContent = seen.lens_text(i, j); } });
-    const heads = names.map((name, h) => make("button", { type: "button", onclick: () => { head = h; draw(); } }, make("canvas", { "aria-hidden": "true" }), name));
+    const heads = names.map((name, h) => button([make("canvas", { "aria-hidden": "true" }), name], () => { head = h; draw(); }));
     let head = n_layers ? (n_layers - 1) * n_heads : -1;
     const big = make("canvas", { class: "big", role: "img" });
     const maps = ["denoising", "noising"].map((direction) => ({ direction, heads: number_map({ name: `${direction}, heads`, picked: (i, j, v) => { patch_said.textContent = `${direction}: L${i}H${j} alone ${fixed(v)}`; } }),
@@ -140,11 +139,11 @@ function render(context) {
       make("p", { class: "title" }, "2. What the model makes of text A"), line, make("div", { class: "heads", role: "group", "aria-label": "heads" }, heads), big,
       make("p", { class: "note" }, "Logit lens: the likeliest next token if the model stopped there, and (in colour) the length of the stream."), lens_map.node, cell,
       make("p", { class: "title" }, "3. Patch one run into the other"), make("p", { class: "note" }, "Metric: logit of the answer less logit of the foil, after the last token. Denoising: clean into corrupted, share of the gap that comes back. Noising: corrupted into clean, share that is lost."),
-      make("div", { class: "controls" }, action("patch everything", () => run_maps())), patch_said,
+      make("div", { class: "controls" }, button("patch everything", () => run_maps())), patch_said,
       found_maps,
-      make("div", { class: "controls" }, choice("sender", "path from", names), choice("receiver", "to", names), choice("reads", "its", ["queries", "keys", "values"], ["q", "k", "v"]), action("patch this path", () => run_path())), path_said,
-      make("p", { class: "title" }, "4. Steer text B"), make("div", { class: "controls" }, choice("kind", "direction", kinds), choice("layer", "added", places), number("strength", "times", -20, 20, 0.25), choice("draws", "random directions", ["19", "49", "99"], [19, 49, 99]), number("seed", "seed", 0, 999999, 1), action("steer", () => run_steer())), steer_said, chart,
-      make("p", { class: "title" }, "5. Take it with you"), make("div", { class: "controls" }, action("copy as Python", () => copy()), action("start afresh", () => { state = { ...start }; keep(); draw(); })), python);
+      make("div", { class: "controls" }, choice("sender", "path from", names), choice("receiver", "to", names), choice("reads", "its", ["queries", "keys", "values"], ["q", "k", "v"]), button("patch this path", () => run_path())), path_said,
+      make("p", { class: "title" }, "4. Steer text B"), make("div", { class: "controls" }, choice("kind", "direction", kinds), choice("layer", "added", places), number("strength", "times", -20, 20, 0.25), choice("draws", "random directions", ["19", "49", "99"], [19, 49, 99]), number("seed", "seed", 0, 999999, 1), button("steer", () => run_steer())), steer_said, chart,
+      make("p", { class: "title" }, "5. Take it with you"), make("div", { class: "controls" }, button("copy as Python", () => copy()), button("start afresh", () => { state = { ...start }; keep(); draw(); })), python);
 
     // -- runs
     const given = () => ({ weights, a: seen.a, b: seen.b, metric: seen.metric });
@@ -249,7 +248,6 @@ function render(context) {
     }
     function draw() {
       for (const show of Object.values(controls)) show();
-      const begun = performance.now();
       guarded(said, () => {
         seen = null;
         seen = look();
@@ -257,7 +255,7 @@ function render(context) {
         said.textContent = `${seen.note}Answer “${labels[metric[0]]}”, foil “${labels[metric[1]]}”: logit difference ${fixed(means[0])} after A, ${fixed(means[1])} after B.` + (a.length === seen.b.length ? "" : ` A has ${a.length} tokens, B ${seen.b.length}: patching needs as many.`);
         line.replaceChildren(...a.flatMap((t) => [make("code", {}, labels[t]), make("wbr")]));
         const pattern = (h) => { const all = seen.run.kept[`blocks.${Math.floor(h / n_heads)}.attn.hook_pattern`], at = (h % n_heads) * n * n; return (i, j) => (j > i ? NaN : all[at + i * n + j]); };
-        heads.forEach((button, h) => { paint(button.firstChild, n, n, pattern(h)); button.setAttribute("aria-pressed", h === head); });
+        heads.forEach((one, h) => { paint(one.firstChild, n, n, pattern(h)); one.setAttribute("aria-pressed", h === head); });
         if (head >= 0) { paint(big, n, n, pattern(head)); big.setAttribute("aria-label", `pattern of ${names[head]} on text A`); }
         // the first position is a resting place, and far longer than the rest
         const longest = Math.max(...seen.norms.flatMap((row) => row.slice(n > 1 ? 1 : 0)));
@@ -265,7 +263,6 @@ function render(context) {
         lens_map.show(seen.norms.map((_, i) => (i < n_layers ? `before ${i}` : "end")), a.map((t) => labels[t]), seen.norms, longest * 1.5, 2, seen.guesses.map((row) => row.map((t) => short(labels[t]))));
         cell.textContent = "Point at a cell for its whole token.";
       });
-      root.dataset.ms = (performance.now() - begun).toFixed(1);
     }
 
     // -- the address

@@ -20,6 +20,7 @@ function fill(node, attributes, children) {
   return node;
 }
 const make = (tag, attributes, ...children) => fill(document.createElement(tag), attributes, children);
+const button = (inside, onclick, more = {}) => make("button", { type: "button", onclick, ...more }, inside);
 // the drawing namespace, asked of the page itself; a worker has no page, and draws nothing
 const drawing_space = () => new DOMParser().parseFromString("<svg></svg>", "text/html").body.firstChild.namespaceURI;
 const shape = (tag, attributes, ...children) => fill(document.createElementNS(drawing_space(), tag), attributes, children);
@@ -79,6 +80,12 @@ function field(text, control) {
   control.id ||= `mechlib-${Math.random().toString(36).slice(2, 8)}-${serial++}`;
   return make("span", { class: "field" }, make("label", { for: control.id }, text), control);
 }
+// A range with its value beside it.
+function slider(text, low, high, step, moved) {
+  const input = make("input", { type: "range", min: low, max: high, step, oninput: () => moved(Number(input.value)) }), out = make("output"), node = field(text, input);
+  node.append(out);
+  return { node, show(value, said = String(value)) { input.value = value; out.textContent = said; input.setAttribute("aria-valuetext", said); } };
+}
 function chooser(text, names, chosen) {
   const select = make("select", { onchange: () => chosen(select.selectedIndex) },
     names.map((name) => make("option", {}, name)));
@@ -113,14 +120,41 @@ function token_chooser(text, labels, chosen) {
 }
 const status = () => make("p", { class: "status", role: "status", "aria-live": "polite" });
 
+// Arrow keys tell `go` by how many rows and columns they move.
 const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+const on_arrows = (node, go) => node.addEventListener("keydown", (event) => {
+  const step = ARROWS[event.key];
+  if (!step) return;
+  event.preventDefault();
+  go(...step);
+});
+// What is taken hold of tells `held` where the pointer goes, until it is let go.
+function on_drag(node, held) {
+  node.addEventListener("pointerdown", (event) => { node.setPointerCapture(event.pointerId); held(event); });
+  node.addEventListener("pointermove", (event) => { if (event.buttons) held(event); });
+}
+
+// Shares in [-1, 1] as pixels; NaN for what is masked. A faint ground and the root keep small values
+// apart from nothing, on a dark page too.
+const by_root = (s) => Math.min(0.06 + 0.94 * Math.sqrt(Math.abs(s)), 1);
+function paint(canvas, rows, columns, share, strength = by_root, masked = 0) {
+  canvas.width = columns;
+  canvas.height = rows;
+  const context = canvas.getContext("2d"), image = context.createImageData(columns, rows), { data } = image, colors = [rgb(1), rgb(-1)];
+  for (let i = 0, k = 0; i < rows; i++)
+    for (let j = 0; j < columns; j++, k += 4) {
+      const s = share(i, j), none = Number.isNaN(s), color = none ? [128, 128, 128] : colors[s >= 0 ? 0 : 1];
+      data[k] = color[0]; data[k + 1] = color[1]; data[k + 2] = color[2];
+      data[k + 3] = none ? masked : 255 * strength(s);
+    }
+  context.putImageData(image, 0, 0);
+}
 
 // A matrix as colours on a transparent ground, which suits a light page and a dark one.
 // share(i, j) in [-1, 1], NaN for what is masked. picked(i, j) on pointer and arrow keys.
 // divide: a line after every so many columns, where several maps stand side by side.
 function heatmap({ rows, columns, label, picked, width = "20rem", divide = 0, hover = false }) {
-  const canvas = make("canvas", { width: columns, height: rows });
-  const frame = make("div", { class: "frame", hidden: true });
+  const canvas = make("canvas"), frame = make("div", { class: "frame", hidden: true });
   const node = make("div", { class: "heatmap", tabindex: 0, role: "group", "aria-label": `${label}; arrow keys move`,
     style: `width:min(100%,${width});aspect-ratio:${columns}/${rows}` }, canvas, frame,
     Array.from({ length: divide ? Math.ceil(columns / divide) - 1 : 0 }, (_, i) => make("div", { class: "divide", style: `left:${(100 * divide * (i + 1)) / columns}%` })));
@@ -132,24 +166,10 @@ function heatmap({ rows, columns, label, picked, width = "20rem", divide = 0, ho
   };
   node.addEventListener("pointerdown", from);
   node.addEventListener("pointermove", (event) => { if (event.buttons || (hover && event.pointerType === "mouse")) from(event); });
-  node.addEventListener("keydown", (event) => {
-    const step = ARROWS[event.key];
-    if (!step) return;
-    event.preventDefault();
-    go(at[0] + step[0], at[1] + step[1]);
-  });
+  on_arrows(node, (down, right) => go(at[0] + down, at[1] + right));
   return {
     node,
-    show(share) {
-      const context = canvas.getContext("2d"), image = context.createImageData(columns, rows);
-      for (let i = 0; i < rows; i++)
-        for (let j = 0; j < columns; j++) {
-          const s = share(i, j), k = 4 * (i * columns + j);
-          const color = Number.isNaN(s) ? [128, 128, 128, 40] : [...rgb(s), Math.round(255 * Math.min(Math.abs(s), 1))];
-          image.data.set(color, k);
-        }
-      context.putImageData(image, 0, 0);
-    },
+    show: (share) => paint(canvas, rows, columns, share, (s) => Math.min(Math.abs(s), 1), 40),
     // outlines rows i..i+h and columns j..j+w; the arrow keys go on from `cell`
     outline(i, j, h, w, cell = [i, j]) {
       at = cell;
@@ -159,13 +179,54 @@ function heatmap({ rows, columns, label, picked, width = "20rem", divide = 0, ho
   };
 }
 
+// A text as a button for each token, of which one is chosen, by click or arrow keys; a mouse may hover
+// over another. name(labels) makes them; show(chosen, outlined, look) colours them: look(i) gives a
+// share (see tint) and what is said of the token.
+function token_line({ label, chosen, hovered = () => {} }) {
+  const buttons = [];
+  let at = 0;
+  const node = make("div", { class: "text", role: "group", "aria-label": `${label}; arrow keys move`, onpointerleave: () => hovered(null),
+    onkeydown: (event) => {
+      const end = buttons.length - 1, to = { ArrowLeft: at - 1, ArrowUp: at - 1, ArrowRight: at + 1, ArrowDown: at + 1, Home: 0, End: end }[event.key];
+      if (to === undefined) return;
+      event.preventDefault();
+      chosen(clamp(to, 0, end));
+      buttons[at]?.focus();
+    } });
+  return { node,
+    // buttons that are there already are named anew, where their token changed: typing stays quick
+    name(labels) {
+      labels.forEach((text, i) => {
+        if (i === buttons.length) {
+          buttons.push(button("", () => chosen(i), { onpointerenter: (event) => { if (event.pointerType === "mouse") hovered(i); } }));
+          node.append(buttons[i], make("wbr"));
+        }
+        if (buttons[i].textContent === text) return;
+        buttons[i].textContent = text;
+        buttons[i].nextSibling.replaceWith(make(text.includes("⏎") ? "br" : "wbr"));
+      });
+      for (const button of buttons.splice(labels.length)) { button.nextSibling.remove(); button.remove(); }
+    },
+    show(place, outlined, look) {
+      at = place;
+      buttons.forEach((button, i) => {
+        const [share, said] = look(i);
+        button.style.background = tint(share);
+        button.classList.toggle("present", i === outlined);
+        button.tabIndex = i === at ? 0 : -1;
+        button.title = `${button.textContent}: ${said}`;
+      });
+    } };
+}
+
 // Rows of name, bar and number. Each bar is {share in [-1, 1], text, control}.
 function bar_table(caption, heads) {
-  const body = make("tbody");
+  const body = make("tbody"), title = make("caption", {}, caption);
   const top = make("thead"), name_columns = (names) => top.replaceChildren(make("tr", {}, names.map((name) => make("th", { scope: "col" }, name))));
   name_columns(heads);
   return {
-    node: make("table", { class: "bars" }, make("caption", {}, caption), top, body),
+    node: make("table", { class: "bars" }, title, top, body),
+    title: (text) => { title.textContent = text; },
     heads: name_columns,
     show(rows) {
       body.replaceChildren(...rows.map(([name, bars]) => make("tr", {}, make("th", { scope: "row", class: "token" }, name),

@@ -3,19 +3,16 @@ function render(context) {
   return mount(context, "softmax of scores", ["tokens", "scores"], ["temperature", "causal", "query"], (root) => {
     const tokens = model.get("tokens"), n = tokens.length, scores = floats(model.get("scores"));
     // the slider runs over the logarithm, from a tenth to ten
-    const slider = make("input", { type: "range", min: -1, max: 1, step: 0.02,
-      oninput: () => put(model, { temperature: clamp(Number((10 ** slider.value).toFixed(3)), 0.1, 10) }) });
-    const heat = make("output"), mask = make("input", { type: "checkbox", onchange: () => put(model, { causal: mask.checked }) });
+    const heat = slider("temperature", -1, 1, 0.02, (log) => put(model, { temperature: clamp(Number((10 ** log).toFixed(3)), 0.1, 10) }));
+    const mask = make("input", { type: "checkbox", onchange: () => put(model, { causal: mask.checked }) });
     const rows = chooser("query", tokens.map((token, i) => `${token} (${i})`), (query) => put(model, { query }));
     const map = heatmap({ rows: n, columns: n, label: "pattern: a row for each query, a column for each key", picked: (query) => put(model, { query }) });
     const list = bar_table("", ["key", "score", "attention"]), said = status();
-    root.append(make("div", { class: "controls" }, field("temperature", slider), heat, field("causal mask", mask), rows.node),
+    root.append(make("div", { class: "controls" }, heat.node, field("causal mask", mask), rows.node),
       said, make("div", { class: "columns" }, map.node, list.node));
     return () => {
       const t = model.get("temperature"), causal = model.get("causal"), query = model.get("query");
-      slider.value = Math.log10(t);
-      slider.setAttribute("aria-valuetext", fixed(t));
-      heat.textContent = fixed(t);
+      heat.show(Math.log10(t), fixed(t));
       mask.checked = causal;
       rows.show(query);
       const pattern = new Float64Array(n * n);
@@ -32,7 +29,7 @@ function render(context) {
       }
       map.show((q, k) => (causal && k > q ? NaN : pattern[q * n + k]));
       map.outline(query, 0, 1, n, [query, 0]);
-      list.node.querySelector("caption").textContent = `what “${tokens[query]}” looks at`;
+      list.title(`what “${tokens[query]}” looks at`);
       const reach = Math.max(...scores.subarray(query * n, (query + 1) * n).map(Math.abs)) || 1;
       list.show(tokens.map((token, k) => {
         const score = scores[query * n + k], p = pattern[query * n + k];

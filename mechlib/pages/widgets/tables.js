@@ -62,7 +62,7 @@ function render(context) {
       const after = column((o) => p(a, o)), before = column((i) => p(i, b));
       ranked(lists[0], tokens, after, b, shown, percent, flips[1].box.checked ? -1 : 1);
       ranked(lists[1], tokens, before, a, shown, percent);
-      [`after ${quoted("destination")} comes`, `${quoted("out")} is likeliest after`].forEach((text, i) => { lists[i].node.querySelector("caption").textContent = text; });
+      [`after ${quoted("destination")} comes`, `${quoted("out")} is likeliest after`].forEach((text, i) => { lists[i].title(text); });
       said.textContent = `After ${quoted("destination")} the model expects ${quoted("out")} with ${percent(after[b])}: number ${place_of(after, b)} of ${t.n}. Of all tokens ${quoted("destination")} is number ${place_of(before, a)} in making ${quoted("out")} likely.`;
     }
     function one_head() {
@@ -70,8 +70,8 @@ function render(context) {
       const where = column(by_destination ? (i) => t.attention(h, d, i) : (i) => t.attention(h, i, s)), what = column((i) => t.raised(h, s, i));
       ranked(lists[0], tokens, where, by_destination ? s : d, shown, (x) => fixed(x, 3));
       ranked(lists[1], tokens, what, o, shown, fixed, flips[1].box.checked ? -1 : 1);
-      lists[0].node.querySelector("caption").textContent = by_destination ? `QK: where ${name} looks from ${quoted("destination")}` : `QK: destinations that look for ${quoted("source")}`;
-      lists[1].node.querySelector("caption").textContent = flips[1].box.checked ? `OV: outs that ${quoted("source")} lowers` : `OV: outs that ${quoted("source")} raises`;
+      lists[0].title(by_destination ? `QK: where ${name} looks from ${quoted("destination")}` : `QK: destinations that look for ${quoted("source")}`);
+      lists[1].title(flips[1].box.checked ? `OV: outs that ${quoted("source")} lowers` : `OV: outs that ${quoted("source")} raises`);
       said.textContent = `${quoted("source")} … ${quoted("destination")} → ${quoted("out")}. Standing on ${quoted("destination")}, ${name} gives ${quoted("source")} ${fixed(t.attention(h, d, s), 3)} of its attention among ${at("among")} ordinary tokens; ` +
         `looking there adds ${fixed(what[o])} to the logit of ${quoted("out")} (number ${place_of(what, o)} of ${t.n}). Together ${fixed(t.attention(h, d, s) * what[o])}, all heads together ${fixed(sum((g) => t.attention(g, d, s) * t.raised(g, s, o)))}, the direct path ${fixed(t.direct(d, o))}.`;
     }
@@ -80,8 +80,8 @@ function render(context) {
     const rivals = heads ? Object.fromEntries([picker("another destination", "rival_destination"), picker("another out", "rival_out")]) : {};
     const verdict = status(), grids = ["", "all heads together"].map((name) => number_map({ name: name || "this head", picked: () => {} }));
     const titles = grids.map(() => make("p", { class: "title" }));
-    if (heads) root.append(make("p", { class: "title" }, "Make a bug: cross two skip-trigrams of this source"), make("div", { class: "controls" }, Object.values(rivals).map((p) => p.node)),
-      make("div", { class: "columns" }, grids.map((grid, i) => make("div", {}, titles[i], grid.node))), verdict);
+    if (heads) root.append(make("details", { open: innerWidth > 600 }, make("summary", { class: "title" }, "Make a bug: cross two skip-trigrams of this source"), make("div", { class: "controls" }, Object.values(rivals).map((p) => p.node)),
+      make("div", { class: "columns" }, grids.map((grid, i) => make("div", {}, titles[i], grid.node))), verdict));
     function crossing() {
       const h = at("head"), s = at("source"), ds = ["destination", "rival_destination"].map(at), os = ["out", "rival_out"].map(at);
       const added = [(d, o) => t.attention(h, d, s) * t.raised(h, s, o), (d, o) => sum((g) => t.attention(g, d, s) * t.raised(g, s, o))];

@@ -9,24 +9,16 @@ function render(context) {
     const points = () => FIGURES[kinds[model.get("figure")]](model.get("radius"));
     const color = (i) => PALETTE[i % PALETTE.length];
 
-    const slider = (text, name, low, high, step, unit) => {
-      const input = make("input", { type: "range", min: low, max: high, step, oninput: () => put(model, { [name]: Number(input.value) }) }), out = make("output");
-      const node = field(text, input);
-      node.append(out);
-      return { node, show: () => { input.value = model.get(name); out.textContent = `${model.get(name)}${unit}`; } };
-    };
     const choosers = [["network", "which", names], ["figure", "figure", kinds], ["ink", "ink", ["either, the larger answer", "darker than the paper", "lighter"]]]
       .map(([text, name, list]) => ({ ...chooser(text, list, (i) => put(model, { [name]: i })), name }));
-    const turn = slider("turned by", "angle", 0, 355, 5, "°"), radius = slider("radius of the arc", "radius", 3, 16, 1, " pixels");
+    const turn = slider("turned by", 0, 355, 5, (angle) => put(model, { angle })), radius = slider("radius of the arc", 3, 16, 1, (radius) => put(model, { radius }));
     const picture = make("canvas", { class: "big", width: SIZE, height: SIZE, role: "img", style: "width:15rem;background:#fff;cursor:grab;touch-action:none" });
     // the arc bulges to where the pointer is
     const held = (event) => {
-      if (event.type === "pointerdown") picture.setPointerCapture(event.pointerId);
       const box = picture.getBoundingClientRect(), angle = Math.atan2(event.clientY - box.top - box.height / 2, event.clientX - box.left - box.width / 2);
       put(model, { angle: (5 * Math.round((angle * 180) / Math.PI / 5) + 360) % 360 });
     };
-    picture.addEventListener("pointerdown", held);
-    picture.addEventListener("pointermove", (event) => { if (event.buttons) held(event); });
+    on_drag(picture, held);
     const said = status(), list = bar_table("answers, as a share of the unit's best arc", ["unit", "answer"]), plot = make("div"), key = make("p", { class: "note" });
     root.append(make("div", { class: "controls" }, choosers.map((c) => c.node)), make("div", { class: "controls" }, turn.node, radius.node),
       make("div", { class: "columns" }, make("figure", { style: "flex:0 1 15rem" }, picture, make("figcaption", { class: "note" }, "take the figure and turn it")), list.node), said, plot, key);
@@ -59,8 +51,8 @@ function render(context) {
     return () => {
       const which = model.get("which"), angle = model.get("angle"), kind = kinds[model.get("figure")], units = model.get("units")[which];
       choosers.forEach((c) => c.show(model.get(c.name)));
-      turn.show();
-      radius.show();
+      turn.show(angle, `${angle}°`);
+      radius.show(model.get("radius"), `${model.get("radius")} pixels`);
       radius.node.style.display = kind === "arc" ? "" : "none";
       const image = drawn(points(), radians(angle), inks[model.get("ink")][0]), now = shares(points(), angle), order = top_of(now, now.length);
       const pixels = picture.getContext("2d"), data = pixels.createImageData(SIZE, SIZE);

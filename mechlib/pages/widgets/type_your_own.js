@@ -9,27 +9,24 @@ function render(context) {
     let seen = null, hovered = null, state = null, turn = 0, looks = ""; // state: the text and the changes that `seen` belongs to
 
     // -- controls
-    const box = make("textarea", { rows: 3, spellcheck: "false", autocapitalize: "off", autocomplete: "off", maxlength: 20000,
-      oninput: () => put(model, { text: box.value }) });
-    const views = chooser("colour the tokens by", ["attention", "attention × value size", "loss"], (view) => put(model, { view }));
-    const heads = names.map((name, head) => make("button", { type: "button", onclick: () => put(model, { head }) },
-      make("canvas", { "aria-hidden": "true" }), make("span", {}, name)));
-    const cut = make("button", { type: "button", onclick: () => {
+    const box = text_box(model, "your text", 3), views = chooser("colour the tokens by", ["attention", "attention × value size", "loss"], (view) => put(model, { view }));
+    const heads = names.map((name, head) => button([make("canvas", { "aria-hidden": "true" }), make("span", {}, name)], () => put(model, { head })));
+    const cut = button("", () => {
       const head = model.get("head"), all = model.get("cut");
       frozen.delete(head);
       put(model, { cut: all.includes(head) ? all.filter((h) => h !== head) : [...all, head].sort((a, b) => a - b) });
-    } });
-    const freeze = make("button", { type: "button", onclick: () => {
+    });
+    const freeze = button("", () => {
       const head = model.get("head");
       if (frozen.has(head)) frozen.delete(head);
       else frozen.set(head, { pattern: pattern_of(seen, head), n: seen.tokens.length });
       if (model.get("cut").includes(head)) put(model, { cut: model.get("cut").filter((h) => h !== head) });
       else draw();
-    } });
-    const back = make("button", { type: "button", onclick: () => { frozen.clear(); model.get("cut").length ? put(model, { cut: [] }) : draw(); } }, "put all heads back");
+    });
+    const back = button("put all heads back", () => { frozen.clear(); model.get("cut").length ? put(model, { cut: [] }) : draw(); });
     const line = token_line({ label: "tokens", chosen: (position) => put(model, { position }), hovered: (i) => { if (hovered !== i) { hovered = i; show(); } } });
     const map = make("canvas", { class: "big", role: "img" }), said = status(), list = bar_table("", ["next", "probability"]);
-    root.append(field("your text", box), make("div", { class: "heads", role: "group", "aria-label": "heads" }, heads),
+    root.append(box.node, make("div", { class: "heads", role: "group", "aria-label": "heads" }, heads),
       make("div", { class: "controls" }, cut, freeze, back, views.node), line.node, said,
       make("div", { class: "columns" }, make("figure", {}, map, make("figcaption", { class: "note" }, "a row for each query, a column for each key")), list.node));
 
@@ -98,12 +95,12 @@ function render(context) {
         return logits.map((x) => Math.exp(x - all));
       };
       const now = shares(seen.now), before = seen.changed && whole.key === seen.key ? shares(whole) : null;
-      list.node.querySelector("caption").textContent = `after “${labels[seen.tokens[at]]}”` + (seen.changed ? ": now, and with every head (grey)" : "");
+      list.title(`after “${labels[seen.tokens[at]]}”` + (seen.changed ? ": now, and with every head (grey)" : ""));
       list.show(top_of(now, 6).map((t) => [labels[t], [{ share: now[t], text: fixed(now[t]) },
         ...(seen.changed ? [{ share: before?.[t] ?? 0, text: fixed(before?.[t]), control: true }] : [])]]));
     }
     function draw() {
-      if (document.activeElement !== box && box.value !== model.get("text")) box.value = model.get("text");
+      box.show();
       views.show(model.get("view"));
       if (!n_layers) cut.hidden = freeze.hidden = back.hidden = true;
       guarded(said, () => {
