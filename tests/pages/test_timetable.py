@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from stored import notebook
 
 from mechlib.pages import timetable
 
@@ -115,7 +116,27 @@ def test_the_sections_that_the_wrap_up_points_to_are_there():
     assert all("../../notebooks/" in answer for answer in answers)
 
 
-def test_minutes_are_given_for_sections_that_there_are():
-    named = headings(ROOT)
-    for number, (name, minutes) in chapters(ROOT).items():
-        assert set(minutes) <= set(named[number][1]), name
+# Sections of a few lines, which count for nothing.
+SHORT = {"What was shown", "Further reading"}
+
+
+def test_minutes_are_given_for_the_sections_that_there_are():
+    for name, minutes in chapters(ROOT).values():
+        there = set(re.findall(r"^## +(.+?) *$", prose(name), re.M))
+        assert set(minutes) <= there, name
+        assert there - set(minutes) <= SHORT, name
+
+
+def test_a_chapter_takes_as_long_to_read_as_its_sections():
+    apart = ("Exercises", "Discussion questions", "Appendix")
+    for name, minutes in chapters(ROOT).values():
+        reading = sum(n for section, n in minutes.items() if not section.startswith(apart))
+        (said,) = re.findall(r"\*\*Time:\*\* (\d+) minutes to read", prose(name))
+        assert abs(int(said) - reading) <= 5, (
+            f"{name}: says {said}, its sections add up to {reading}"
+        )
+
+
+def prose(name: str) -> str:
+    cells = notebook(ROOT / "notebooks" / name).cells
+    return "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
