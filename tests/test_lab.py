@@ -6,8 +6,10 @@
 import contextlib
 import importlib.util
 import json
+import os
 import socket
 import subprocess
+import sys
 import time
 import urllib.request
 from pathlib import Path
@@ -222,6 +224,30 @@ def test_a_widget_and_its_kernel_talk_to_each_other_both_ways(browser, lab):
         assert page.get_by_text("official Jupyter news").count() == 0
     finally:
         close(page, lab[0])
+
+
+@pytest.mark.browser
+def test_a_stored_widget_is_there_before_its_cell_is_run(browser, lab):
+    """Its heavy numbers come with the working copy; without them the widget asks for a run."""
+    address, copy = lab
+    source = ROOT / "notebooks" / "02_attention.ipynb"
+    (copy / "as_stored.ipynb").write_bytes(source.read_bytes())
+    variables = {"JUPYTER_DATA_DIR": str(copy.parent / ".jupyter-data")}
+    for name, said in ((source.name, "Mean loss"), ("as_stored.ipynb", "Run this cell")):
+        sign = [sys.executable, "-m", "nbformat.sign", str(copy / name)]
+        subprocess.run(sign, env=os.environ | variables, check=True, capture_output=True)
+        page = open_notebook(browser, address, name)
+        try:
+            widget = page.get_by_role("group", name="type your own text")
+            widget.get_by_text(said).wait_for(state="attached")
+            stills = page.locator(".mechlib-still:not([hidden])")
+            for _ in range(60):  # one after another they make way for what runs
+                if stills.count() == (name == "as_stored.ipynb"):
+                    break
+                page.wait_for_timeout(500)
+            assert stills.count() == (name == "as_stored.ipynb")
+        finally:
+            close(page, address)
 
 
 @pytest.mark.lab

@@ -396,7 +396,8 @@ def test_attention_heatmap_draws_the_pattern(show):
     )
     drawn = np.array(alpha).reshape(7, 7)
     mask = np.tri(7, dtype=bool)
-    np.testing.assert_allclose(drawn[mask] / 255, pattern[0][mask] / pattern.max(), atol=0.01)
+    expected = 0.06 + 0.94 * np.sqrt(pattern[0][mask] / pattern.max())  # faint, but seen
+    np.testing.assert_allclose(drawn[mask] / 255, expected, atol=0.02)
     assert (drawn[~mask] == 40).all()  # masked: one faint grey
 
 

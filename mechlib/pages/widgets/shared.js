@@ -136,8 +136,7 @@ function on_drag(node, held) {
 
 // Shares in [-1, 1] as pixels; NaN for what is masked. A faint ground and the root keep small values
 // apart from nothing, on a dark page too.
-const by_root = (s) => Math.min(0.06 + 0.94 * Math.sqrt(Math.abs(s)), 1);
-function paint(canvas, rows, columns, share, strength = by_root, masked = 0) {
+function paint(canvas, rows, columns, share, masked = 0) {
   canvas.width = columns;
   canvas.height = rows;
   const context = canvas.getContext("2d"), image = context.createImageData(columns, rows), { data } = image, colors = [rgb(1), rgb(-1)];
@@ -145,7 +144,7 @@ function paint(canvas, rows, columns, share, strength = by_root, masked = 0) {
     for (let j = 0; j < columns; j++, k += 4) {
       const s = share(i, j), none = Number.isNaN(s), color = none ? [128, 128, 128] : colors[s >= 0 ? 0 : 1];
       data[k] = color[0]; data[k + 1] = color[1]; data[k + 2] = color[2];
-      data[k + 3] = none ? masked : 255 * strength(s);
+      data[k + 3] = none ? masked : 255 * Math.min(0.06 + 0.94 * Math.sqrt(Math.abs(s)), 1);
     }
   context.putImageData(image, 0, 0);
 }
@@ -169,7 +168,7 @@ function heatmap({ rows, columns, label, picked, width = "20rem", divide = 0, ho
   on_arrows(node, (down, right) => go(at[0] + down, at[1] + right));
   return {
     node,
-    show: (share) => paint(canvas, rows, columns, share, (s) => Math.min(Math.abs(s), 1), 40),
+    show: (share) => paint(canvas, rows, columns, share, 40),
     // outlines rows i..i+h and columns j..j+w; the arrow keys go on from `cell`
     outline(i, j, h, w, cell = [i, j]) {
       at = cell;
