@@ -60,6 +60,9 @@ function number_map({ name, picked }) {
   } };
 }
 
+// A part of a widget under its title; on a phone it is folded until it is asked for.
+const part = (title, ...inside) => make("details", { open: innerWidth > 600 }, make("summary", { class: "title" }, title), inside);
+
 // ---- sentences ----------------------------------------------------------------------------------
 
 // Runs f; what a reader can mend is said in a sentence, anything else is a fault of ours and said too.

@@ -138,12 +138,12 @@ function render(context) {
       make("div", { class: "controls" }, token("answer", "answer", "likeliest after A"), token("foil", "foil", "likeliest after B")), said,
       make("p", { class: "title" }, "2. What the model makes of text A"), line, make("div", { class: "heads", role: "group", "aria-label": "heads" }, heads), big,
       make("p", { class: "note" }, "Logit lens: the likeliest next token if the model stopped there, and (in colour) the length of the stream."), lens_map.node, cell,
-      make("p", { class: "title" }, "3. Patch one run into the other"), make("p", { class: "note" }, "Metric: logit of the answer less logit of the foil, after the last token. Denoising: clean into corrupted, share of the gap that comes back. Noising: corrupted into clean, share that is lost."),
+      part("3. Patch one run into the other", make("p", { class: "note" }, "Metric: logit of the answer less logit of the foil, after the last token. Denoising: clean into corrupted, share of the gap that comes back. Noising: corrupted into clean, share that is lost."),
       make("div", { class: "controls" }, button("patch everything", () => run_maps())), patch_said,
       found_maps,
-      make("div", { class: "controls" }, choice("sender", "path from", names), choice("receiver", "to", names), choice("reads", "its", ["queries", "keys", "values"], ["q", "k", "v"]), button("patch this path", () => run_path())), path_said,
-      make("p", { class: "title" }, "4. Steer text B"), make("div", { class: "controls" }, choice("kind", "direction", kinds), choice("layer", "added", places), number("strength", "times", -20, 20, 0.25), choice("draws", "random directions", ["19", "49", "99"], [19, 49, 99]), number("seed", "seed", 0, 999999, 1), button("steer", () => run_steer())), steer_said, chart,
-      make("p", { class: "title" }, "5. Take it with you"), make("div", { class: "controls" }, button("copy as Python", () => copy()), button("start afresh", () => { state = { ...start }; keep(); draw(); })), python);
+      make("div", { class: "controls" }, choice("sender", "path from", names), choice("receiver", "to", names), choice("reads", "its", ["queries", "keys", "values"], ["q", "k", "v"]), button("patch this path", () => run_path())), path_said),
+      part("4. Steer text B", make("div", { class: "controls" }, choice("kind", "direction", kinds), choice("layer", "added", places), number("strength", "times", -20, 20, 0.25), choice("draws", "random directions", ["19", "49", "99"], [19, 49, 99]), number("seed", "seed", 0, 999999, 1), button("steer", () => run_steer())), steer_said, chart),
+      part("5. Take it with you", make("div", { class: "controls" }, button("copy as Python", () => copy()), button("start afresh", () => { state = { ...start }; keep(); draw(); })), python));
 
     // -- runs
     const given = () => ({ weights, a: seen.a, b: seen.b, metric: seen.metric });

@@ -80,7 +80,7 @@ function render(context) {
     const rivals = heads ? Object.fromEntries([picker("another destination", "rival_destination"), picker("another out", "rival_out")]) : {};
     const verdict = status(), grids = ["", "all heads together"].map((name) => number_map({ name: name || "this head", picked: () => {} }));
     const titles = grids.map(() => make("p", { class: "title" }));
-    if (heads) root.append(make("details", { open: innerWidth > 600 }, make("summary", { class: "title" }, "Make a bug: cross two skip-trigrams of this source"), make("div", { class: "controls" }, Object.values(rivals).map((p) => p.node)),
+    if (heads) root.append(part("Make a bug: cross two skip-trigrams of this source", make("div", { class: "controls" }, Object.values(rivals).map((p) => p.node)),
       make("div", { class: "columns" }, grids.map((grid, i) => make("div", {}, titles[i], grid.node))), verdict));
     function crossing() {
       const h = at("head"), s = at("source"), ds = ["destination", "rival_destination"].map(at), os = ["out", "rival_out"].map(at);
