@@ -188,6 +188,11 @@ class Tape:
         """Must this activation be computed, because it is recorded or changed?"""
         return name in self._keep or name in self._by_name
 
+    @property
+    def full(self) -> bool:
+        """Has everything that is to be recorded been seen?"""
+        return len(self.kept) == len(self._keep)
+
     def freezes(self, name: str) -> bool:
         """Is this the pattern of a layer that is given for all heads, whatever the scores are?"""
         return any(

@@ -90,7 +90,8 @@ def _random_tokens(model, length: int, repeats: int, start: int | None, seed: in
 
 def _by_layer(model: Transformer, tokens: Int[Tensor, "batch pos"], score) -> Tensor:
     names = [f"blocks.{layer}.attn.hook_pattern" for layer in range(model.config.n_layers)]
-    trace = model.trace(tokens, names=names)
+    nowhere = torch.zeros_like(tokens, dtype=torch.bool)  # no logits are needed
+    trace = model.trace(tokens, names=names, where=nowhere)
     return torch.stack([score(trace[name]) for name in names])
 
 

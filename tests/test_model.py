@@ -188,6 +188,19 @@ def test_positions_that_nobody_asks_for_do_not_change_the_others(variant, tokens
             torch.testing.assert_close(kept, activation)
 
 
+def test_a_pass_without_logits_ends_where_nothing_more_is_asked_for(tokens):
+    model, nowhere = double(SMALL.but(d_mlp=9)), torch.zeros(2, 5, dtype=torch.bool)
+    whole = model.trace(tokens)
+    for name, activation in whole.items():
+        trace = model.trace(tokens, names=[name], where=nowhere)
+        assert trace.logits.shape == (0, 13)
+        if name not in ("ln_final.hook_normalized", "hook_logits"):
+            assert torch.equal(trace[name], activation)
+    model.blocks[1] = None  # it is not needed for a pattern of the first
+    names = ["hook_embed", "blocks.0.attn.hook_pattern"]
+    assert tuple(model.trace(tokens, names=names, where=nowhere)) == tuple(names)
+
+
 def test_a_run_of_other_tokens_is_refused(tokens):
     model = double(SMALL)
     run = model.trace(tokens)

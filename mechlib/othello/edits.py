@@ -126,17 +126,16 @@ def logits_after(
     plain: what `run` gives, where many pushes start from it; it is made here for None.
     """
     plain = run(model, flips) if plain is None else plain
-    row = torch.arange(len(flips))
+    tokens = flips.moves[:, : plain.logits.shape[1]]
+    there = torch.arange(tokens.shape[1]) == flips.step[:, None]  # one position of each
     if not vectors:
-        return plain.logits[row, flips.step]
-    pushes = {}
+        return plain.logits[there]
+    pushes = []
     for layer, vector in vectors.items():
-        pushes[layer] = torch.zeros_like(plain["resid_post", layer])
-        pushes[layer][row, flips.step] = vector
-    first = min(pushes)
-    stream = plain["resid_post", first] + pushes.pop(first)
-    later = [Steer(f"blocks.{layer}.hook_resid_post", push) for layer, push in pushes.items()]
-    return model.logits_from(stream, first + 1, later)[row, flips.step]
+        push = torch.zeros_like(plain["resid_post", layer])
+        push[there] = vector
+        pushes.append(Steer(f"blocks.{layer}.hook_resid_post", push))
+    return model.rerun(tokens, plain, pushes, there)
 
 
 def mean_errors(

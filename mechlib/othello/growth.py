@@ -24,7 +24,7 @@ def board_scores(model: nn.Module, layer: int) -> dict[str, float]:
     illegal: share of positions in which the first choice is not legal.
     """
     fitting, fresh = random_games(600, (2, 0)), random_games(200, (3, 0))
-    x, x_fresh = (probes.streams(model, games)[layer + 1] for games in (fitting, fresh))
+    [x], [x_fresh] = (probes.streams(model, games, [layer + 1]) for games in (fitting, fresh))
     found = {"illegal": scores.play_scores(model, fresh)["first"]}
     for naming in probes.NAMINGS:
         probe = probes.fit(x, probes.classes(fitting, naming))

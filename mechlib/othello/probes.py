@@ -11,6 +11,7 @@ One can be told from the other when the step is known, but not by one linear map
 Used in chapter 18.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -25,12 +26,18 @@ EMPTY, FIRST, SECOND = 0, 1, 2  # classes: first is mine or black, second is you
 
 
 @torch.no_grad()
-def streams(model: nn.Module, games: Games) -> tuple[Float[Tensor, "position d_model"], ...]:
-    """The stream before the first block and after each, at every position that is asked about."""
+def streams(
+    model: nn.Module, games: Games, passed: Sequence[int] | None = None
+) -> tuple[Float[Tensor, "position d_model"], ...]:
+    """The stream at every position that is asked about, when so many blocks have been passed: 0,
+    1, ... up to all of them for None."""
     names = ["blocks.0.hook_resid_pre"]
     names += [f"blocks.{layer}.hook_resid_post" for layer in range(model.config.n_layers)]
+    names = names if passed is None else [names[blocks] for blocks in passed]
     going = torch.from_numpy(games.going)
-    traces = [model.trace(moves, names=names) for moves in scores.read(games).split(scores.BATCH)]
+    nowhere = torch.zeros(scores.BATCH, going.shape[1], dtype=torch.bool)  # no logits are needed
+    traces = [model.trace(moves, names=names, where=nowhere[: len(moves)])
+              for moves in scores.read(games).split(scores.BATCH)]  # fmt: skip
     return tuple(torch.cat([trace[name] for trace in traces])[going] for name in names)
 
 

@@ -165,7 +165,7 @@ def match_score(
     """
     if offset < 0:
         raise ValueError(f"offset: 0 or more places after an earlier occurrence, got {offset}")
-    mass, n_queries = _attention_to_matches(pattern, tokens, offset)
+    (mass,), (n_queries,) = _attention_to_matches(pattern, tokens, [offset])
     if n_queries == 0:
         raise ValueError(
             f"tokens of shape {tuple(tokens.shape)}: no token has a place {offset} after an "
@@ -174,8 +174,11 @@ def match_score(
     return mass / n_queries
 
 
-def _attention_to_matches(pattern: Tensor, tokens: Tensor, offset: int) -> tuple[Tensor, int]:
-    """The attention to all those places, summed over queries and examples, and how many queries."""
+def _attention_to_matches(
+    pattern: Tensor, tokens: Tensor, offsets: Sequence[int]
+) -> tuple[Tensor, list[int]]:
+    """For each offset the attention to all those places, summed over queries and examples, as
+    (offset, *heads), and how many queries have such a place. The pattern is gone through once."""
     n_batch, n_pos = tokens.ndim - 1, tokens.shape[-1]
     fits = pattern.ndim >= n_batch + 2 and pattern.shape[:n_batch] == tokens.shape[:-1]
     if not fits or pattern.shape[-2:] != (n_pos, n_pos):
@@ -183,15 +186,20 @@ def _attention_to_matches(pattern: Tensor, tokens: Tensor, offset: int) -> tuple
             f"pattern of shape {tuple(pattern.shape)} does not fit tokens of shape "
             f"{tuple(tokens.shape)}: needs {tuple(tokens.shape[:-1])} + heads + ({n_pos}, {n_pos})"
         )
-    earlier = (tokens[..., :, None] == tokens[..., None, :]).tril(-1)  # (..., query, occurrence)
-    target = torch.zeros_like(earlier)
-    target[..., offset:] = earlier[..., : max(n_pos - offset, 0)]
-    target = target.tril(-1)
-    n_queries = int(target.any(-1).sum())
+    targets = [_places_after_matches(tokens, offset) for offset in offsets]
     heads, n_texts = pattern.shape[n_batch:-2], math.prod(tokens.shape[:-1])
     flat = pattern.reshape(n_texts, math.prod(heads), n_pos * n_pos)
-    mass = torch.einsum("bhn,bn->bh", flat, target.reshape(n_texts, -1).to(pattern.dtype)).sum(0)
-    return mass.reshape(heads), n_queries
+    wanted = torch.stack(targets).reshape(len(offsets), n_texts, -1).to(pattern.dtype)
+    mass = torch.einsum("bhn,obn->obh", flat, wanted).sum(1)
+    return mass.reshape(len(offsets), *heads), [int(t.any(-1).sum()) for t in targets]
+
+
+def _places_after_matches(tokens: Tensor, offset: int) -> Bool[Tensor, "*batch query key"]:
+    """For each query, the places `offset` after the earlier occurrences of its token."""
+    earlier = (tokens[..., :, None] == tokens[..., None, :]).tril(-1)  # (..., query, occurrence)
+    target = torch.zeros_like(earlier)
+    target[..., offset:] = earlier[..., : max(tokens.shape[-1] - offset, 0)]
+    return target.tril(-1)
 
 
 def induction_score(
@@ -252,19 +260,20 @@ def is_induction_head(
     earlier occurrence itself, and two on) get less. The last tells an induction head from one that
     finds the token, or spreads its attention about it. Raises as `match_score` does.
     """
-    score = induction_score(pattern, tokens)
     chance = chance_induction_score(tokens)
-    is_one = (score >= threshold) & (score >= 3 * chance)
-    for offset in (0, 2):
-        mass, n_queries = _attention_to_matches(pattern, tokens, offset)
-        is_one &= score > mass / max(n_queries, 1)
-    return is_one
+    masses, n_queries = _attention_to_matches(pattern, tokens, [0, 1, 2])
+    before, score, after = (mass / max(n, 1) for mass, n in zip(masses, n_queries))
+    return (score >= threshold) & (score >= 3 * chance) & (score > before) & (score > after)
 
 
 def chance_induction_score(tokens: Int[Tensor, "*batch pos"]) -> float:
     """The induction score of uniform attention on these tokens."""
     uniform = uniform_pattern(tokens.shape[-1]).to(tokens.device)
-    return induction_score(uniform.expand(*tokens.shape[:-1], -1, -1), tokens).item()
+    target = _places_after_matches(tokens, offset=1)
+    n_queries = int(target.any(-1).sum())
+    if n_queries == 0:
+        raise ValueError(f"tokens of shape {tuple(tokens.shape)}: no token comes back")
+    return float((uniform * target.reshape(-1, *uniform.shape).sum(0)).sum() / n_queries)
 
 
 # ---- what a head does with what it sees -------------------------------------------------------

@@ -8,6 +8,7 @@ the last layer's scale they look more uncertain than they are.
 Source: nostalgebraist 2020, "interpreting GPT: the logit lens". Chapters 04, 16 and 20.
 """
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -41,7 +42,8 @@ def lens_losses(
     layers = range(model.config.n_layers)
     names = [f"blocks.{layer}.hook_resid_pre" for layer in layers]
     names += [f"blocks.{layer}.hook_resid_post" for layer in layers[-1:]]
-    trace = model.trace(tokens[:, :-1], names=names)
+    nowhere = torch.zeros_like(tokens[:, :-1], dtype=torch.bool)  # the model's own logits: the last
+    trace = model.trace(tokens[:, :-1], names=names, where=nowhere)
     found = []
     for name in names:
         logits = logit_lens(trace[name], model.W_U, model.b_U, model.config.norm == "layernorm")

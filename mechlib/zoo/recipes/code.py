@@ -84,7 +84,8 @@ def patterns_of(
 ) -> list[Tensor]:
     """The attention patterns of all layers, each (batch, head, query, key)."""
     names = [name for name in model.activation_names() if name.endswith("hook_pattern")]
-    trace = model.trace(tokens, interventions, names)
+    nowhere = torch.zeros_like(tokens, dtype=torch.bool)  # no logits are needed
+    trace = model.trace(tokens, interventions, names, nowhere)
     return [trace[name] for name in names]
 
 
