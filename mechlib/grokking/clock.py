@@ -259,29 +259,30 @@ def replacements(
     W_L = neuron_logit_map(model)
     good, following = seen.share > above, frequency % ((P - 1) // 2) + 1
 
-    def moved(changes: Tensor) -> tuple[Tensor, Tensor]:
-        """What changes of the neurons do to the logits: those of the good, and of the others."""
-        return changes[:, :, good] @ W_L[good], changes[:, :, ~good] @ W_L[~good]
+    def writes(neurons: Tensor) -> tuple[Tensor, Tensor]:
+        """What neurons write to the logits: the good ones, and the others."""
+        return neurons @ (W_L * good[:, None]), neurons @ (W_L * ~good[:, None])
 
-    good_polynomial, other_polynomial = moved(
-        fourier.of_one_frequency(neurons, frequency) - neurons
-    )
-    following_polynomial = (fourier.of_one_frequency(neurons, following) - neurons) @ W_L
-    to_mean = neurons.mean((0, 1)) - neurons
-    good_mean, other_mean = moved(to_mean)
+    def to_mean(written: Tensor) -> Tensor:
+        return written.mean((0, 1)) - written
+
+    by_good, by_others = writes(neurons)
+    good_polynomial, other_polynomial = writes(fourier.of_one_frequency(neurons, frequency))
+    following_polynomial = fourier.of_one_frequency(neurons, following) @ W_L
 
     waves = [fourier.component(k, kind) for k in key_frequencies(model) for kind in ("cos", "sin")]
     read = torch.linalg.qr(W_L @ fourier.basis(P)[waves].T).Q  # (neuron, direction)
-    without_read = to_mean @ read @ (read.T @ W_L)
+    without_read = to_mean(neurons @ read @ (read.T @ W_L))
 
+    as_it_is = by_good + by_others
     changes = {
         "whole": torch.zeros_like(logits),
-        "good by polynomials": good_polynomial,
-        "all by polynomials": good_polynomial + other_polynomial,
-        "all by other polynomials": following_polynomial,
-        "good at their means": good_mean,
-        "others at their means": other_mean,
-        "along W_L": good_mean + other_mean - without_read,
+        "good by polynomials": good_polynomial - by_good,
+        "all by polynomials": good_polynomial + other_polynomial - as_it_is,
+        "all by other polynomials": following_polynomial - as_it_is,
+        "good at their means": to_mean(by_good),
+        "others at their means": to_mean(by_others),
+        "along W_L": to_mean(as_it_is) - without_read,
         "off W_L": without_read,
     }
     losses = {

@@ -58,16 +58,16 @@ def pair_loss(
 ) -> float:
     """Mean cross-entropy in nats over the pairs chosen by `where` (all of them for None).
 
-    Computed as log(1 + sum over wrong answers), which float64 holds down to 1e-300.
+    Computed as log(1 + sum over wrong answers), which float64 holds down to 1e-300. ValueError
+    when no pair is chosen.
     """
-    right = logits.gather(2, answers[:, :, None])
-    gaps = (logits - right).scatter(2, answers[:, :, None], -math.inf)
-    losses = torch.logaddexp(gaps.logsumexp(2), gaps.new_zeros(()))
     if where is None:
-        return float(losses.mean())
+        where = torch.ones_like(answers, dtype=torch.bool)
     if not bool(where.any()):
         raise ValueError("where: no pair is chosen")
-    return float(losses[where].mean())
+    logits, column = logits[where], answers[where][:, None]  # only the pairs that are asked for
+    gaps = (logits - logits.gather(1, column)).scatter_(1, column, -math.inf)
+    return float(torch.logaddexp(gaps.logsumexp(1), gaps.new_zeros(())).mean())
 
 
 def mask(indices: Int[Tensor, "pair"], P: int) -> Bool[Tensor, "a b"]:
