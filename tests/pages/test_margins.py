@@ -215,3 +215,9 @@ def test_the_page_has_the_nearest_to_failing_first_and_the_reasons_last():
     assert "2 claims, 2 with a control. 2 numbers of controls" in text
     assert "2 failed them" in text
     assert "| … heads copy | [1](x) | 7 | at least 4 | untrained: 0 | 3 (43%) | 7 (100%) |" in text
+
+
+def test_every_claim_is_a_sentence_of_its_own():
+    """On the scoreboard it stands alone."""
+    sentences = [record["sentence"] for records in claims_of().values() for record in records]
+    assert [said for said in sentences if said.startswith(("and ", "but ", "or "))] == []
