@@ -155,6 +155,17 @@ def _head_results(
     return pattern @ (x[:, None] @ W_V) @ W_O
 
 
+def _layer_writes(
+    x: Float[Tensor, "batch pos d_model"],
+    pattern: Float[Tensor, "batch head query key"],
+    W_V: Float[Tensor, "head d_model d_head"],
+    W_O: Float[Tensor, "head d_head d_model"],
+) -> Float[Tensor, "batch query d_model"]:
+    """What all heads of a layer write together."""
+    z = pattern @ (x[:, None] @ W_V)
+    return z.transpose(1, 2).flatten(2) @ W_O.flatten(0, 1)
+
+
 class VirtualHead(NamedTuple):
     """Two heads of different layers acting as one: a pattern and an OV circuit of their own."""
 
@@ -290,11 +301,12 @@ def term_importance(
     n_layers = W_V.shape[0]
     written = [torch.zeros_like(resid)] * n_layers
     losses = []
-    for _ in range(n_layers + 1):
-        x, kept = resid, []
+    for order in range(n_layers + 1):
+        x, kept = resid, list(written)
         for layer in range(n_layers):
-            results = _head_results(norm(layer, x), patterns[layer], W_V[layer], W_O[layer])
-            kept.append(results.sum(1))
+            if layer >= order:  # lower layers read what they read in the pass before
+                weights = patterns[layer], W_V[layer], W_O[layer]
+                kept[layer] = _layer_writes(norm(layer, x), *weights)
             x = x + written[layer]
         losses.append(logit_loss(norm(n_layers, x) @ W_U, tokens))
         written = kept
@@ -341,7 +353,7 @@ def layer_worth(
         raise ValueError(f"patterns must be of two layers, got {len(patterns)}")
 
     def written(layer: int, pattern: Tensor) -> Tensor:
-        return _head_results(norm(layer, resid), pattern, W_V[layer], W_O[layer]).sum(1)
+        return _layer_writes(norm(layer, resid), pattern, W_V[layer], W_O[layer])
 
     def loss(*streams: Tensor) -> float:
         return logit_loss(norm(2, resid + sum(streams)) @ W_U, tokens)
