@@ -52,19 +52,21 @@ def _position_slot(at: str, activation: Tensor, positions: Sequence[int] | None)
     return (slice(None), list(positions))
 
 
+def _fitted(value: Tensor, target: Tensor, at: str) -> Tensor:
+    """The value in the target's type and shape."""
+    try:
+        return value.to(target).expand(target.shape)
+    except RuntimeError:
+        raise ValueError(
+            f"value: shape {tuple(value.shape)} does not fit {at!r}, "
+            f"which has {tuple(target.shape)} there"
+        ) from None
+
+
 def _written(activation: Tensor, slot: tuple, value: Tensor | float, at: str) -> Tensor:
     """A copy of the activation with `value` at `slot`; the original is left alone."""
     changed = activation.clone()
-    target = changed[slot]
-    if isinstance(value, Tensor):
-        try:
-            value = value.to(activation).expand(target.shape)
-        except RuntimeError:
-            raise ValueError(
-                f"value: shape {tuple(value.shape)} does not fit {at!r}, "
-                f"which has {tuple(target.shape)} there"
-            ) from None
-    changed[slot] = value
+    changed[slot] = _fitted(value, changed[slot], at) if isinstance(value, Tensor) else value
     return changed
 
 
@@ -113,7 +115,8 @@ class FreezePattern:
     With every pattern frozen an attention-only model without LayerNorm is linear in its
     embeddings (Elhage et al. 2021, "Splitting attention head terms").
 
-    `pattern`: (batch, head, query, key), or (batch, query, key) when `head` is given.
+    `pattern`: (batch, head, query, key), or (batch, query, key) when `head` is given. All heads'
+    pattern is not copied: a trace of the run holds the same numbers.
     """
 
     layer: int
@@ -125,6 +128,8 @@ class FreezePattern:
         return f"blocks.{self.layer}.attn.hook_pattern"
 
     def apply(self, activation: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+        if self.head is None:  # all of it is given: nothing need be copied
+            return _fitted(self.pattern, activation, self.at)
         slot = _head_slot(self.at, activation, self.head)
         return _written(activation, slot, self.pattern, self.at)
 
