@@ -6,7 +6,7 @@ processor rounds otherwise, and a run is not the same run any more (all of them 
 accuracy is measured as often as in the record, and the clock stands still meanwhile.
 "grokking-113-..." is the paper's learning rate, "grokking-113-fast-..." three times that. On an
 Intel Xeon (AVX-512, one thread, torch 2.11) grokking-113-fast arrived at step 3,500 (record: 3,200)
-and grokking-113-fast-s1 at 1,500 (1,600).
+and grokking-113-fast-s1 at 1,500 (1,600). Chapter 12 has all twelve runs on an AMD EPYC.
 
     python -m benchmarks.grokking_run [NAME ...] [--threads 2] [--seconds 600]
 """
