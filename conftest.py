@@ -26,9 +26,6 @@ def _without_pictures(self, *args, **kwargs):
 
 IPyNbFile.__init__ = _without_pictures
 
-# Where another backend is set for the machine, no figure would come back from a kernel.
-FIGURES_INLINE = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
-
 
 def _again(start, tries: int = 3):
     """`start`, with figures that come back, and tried again when the kernel does not answer.
@@ -39,6 +36,9 @@ def _again(start, tries: int = 3):
 
     @functools.wraps(start)
     def started(*args, **kwargs):
+        # imported here: the process that hands the tests out starts no kernel
+        from mechlib.pages.notebooks import FIGURES_INLINE
+
         kwargs.setdefault("env", os.environ | FIGURES_INLINE)
         for left in reversed(range(tries)):
             try:

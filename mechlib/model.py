@@ -494,10 +494,11 @@ class Transformer(nn.Module):
     def _ends_unseen(self, layer: int, tape: Tape) -> bool:
         """Is this the last layer, with nobody looking at what comes behind its attention? From
         there on every position is by itself."""
+        if layer < len(self.blocks) - 1:
+            return False
         names = self.activation_names()
         behind = names[names.index(activation_name("z", layer)) + 1 :]
-        inside = (name for name in behind if name.startswith(f"blocks.{layer}."))
-        return layer == len(self.blocks) - 1 and not any(map(tape.wants, inside))
+        return not any(tape.wants(name) for name in behind if name.startswith(f"blocks.{layer}."))
 
     def token_losses(
         self, tokens: Int[Tensor, "batch pos"], interventions: Sequence[Intervention] = ()

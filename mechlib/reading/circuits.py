@@ -138,31 +138,26 @@ def path_expansion(
             ((*path, (layer, head)), moved)
             for path, x in streams
             for head, moved in enumerate(
-                _head_results(x, patterns[layer], W_V[layer], W_O[layer]).unbind(1)
+                (_looked_up(x, patterns[layer], W_V[layer]) @ W_O[layer]).unbind(1)
             )
         ]
         streams = streams + extended
     return [Term(path, x @ W_U) for path, x in streams]
 
 
-def _head_results(
+def _looked_up(
     x: Float[Tensor, "batch pos d_model"],
     pattern: Float[Tensor, "batch head query key"],
     W_V: Float[Tensor, "head d_model d_head"],
-    W_O: Float[Tensor, "head d_head d_model"],
-) -> Float[Tensor, "batch head query d_model"]:
-    """What each head of a layer writes when its pattern is given."""
-    return pattern @ (x[:, None] @ W_V) @ W_O
+) -> Float[Tensor, "batch head query d_head"]:
+    """What each head of a layer brings from where it looks when its pattern is given."""
+    return pattern @ (x[:, None] @ W_V)
 
 
 def _layer_writes(
-    x: Float[Tensor, "batch pos d_model"],
-    pattern: Float[Tensor, "batch head query key"],
-    W_V: Float[Tensor, "head d_model d_head"],
-    W_O: Float[Tensor, "head d_head d_model"],
+    z: Float[Tensor, "batch head query d_head"], W_O: Float[Tensor, "head d_head d_model"]
 ) -> Float[Tensor, "batch query d_model"]:
-    """What all heads of a layer write together."""
-    z = pattern @ (x[:, None] @ W_V)
+    """What all heads of a layer write together: one product, not a sum over heads."""
     return z.transpose(1, 2).flatten(2) @ W_O.flatten(0, 1)
 
 
@@ -305,8 +300,8 @@ def term_importance(
         x, kept = resid, list(written)
         for layer in range(n_layers):
             if layer >= order:  # lower layers read what they read in the pass before
-                weights = patterns[layer], W_V[layer], W_O[layer]
-                kept[layer] = _layer_writes(norm(layer, x), *weights)
+                z = _looked_up(norm(layer, x), patterns[layer], W_V[layer])
+                kept[layer] = _layer_writes(z, W_O[layer])
             x = x + written[layer]
         losses.append(logit_loss(norm(n_layers, x) @ W_U, tokens))
         written = kept
@@ -353,7 +348,7 @@ def layer_worth(
         raise ValueError(f"patterns must be of two layers, got {len(patterns)}")
 
     def written(layer: int, pattern: Tensor) -> Tensor:
-        return _layer_writes(norm(layer, resid), pattern, W_V[layer], W_O[layer])
+        return _layer_writes(_looked_up(norm(layer, resid), pattern, W_V[layer]), W_O[layer])
 
     def loss(*streams: Tensor) -> float:
         return logit_loss(norm(2, resid + sum(streams)) @ W_U, tokens)
